@@ -1,0 +1,72 @@
+/* The series of all agents: latest values, kinds, expiry, and what percentiles are made from. Owned by one thread (ingest).
+ * Pure: batches and times in, snapshots and roll-ups out.
+ *
+ * A batch is judged before it is journalled (which values are refused, and why) and applied after the commit, with the
+ * verdict that was journalled with it, so that a replay gives the same state. */
+#ifndef SB_SERIES_SERIES_H
+#define SB_SERIES_SERIES_H
+
+#include "aggregator/series/snapshot.h"
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+#include "common/base/metric.h"
+#include "common/config/config.h"
+#include "common/wire/wire.h"
+
+struct series_set;
+
+extern const struct section_row percentile_section; /* [percentile NAME] */
+
+struct series_params {
+    const struct config *config; /* borrowed for the call: [percentile …], [ingest] max_age and stale_after */
+    struct mem *mem;             /* budget of the whole table; borrowed */
+    uint64_t seed[2];            /* of the hash tables */
+};
+struct series_set *series_new(const struct series_params *p, struct buf *report, struct err *e);
+void series_free(struct series_set **s);
+/* New configuration: changed percentile sections begin anew, the others go on. On error nothing has changed. */
+int series_reload(struct series_set *s, const struct config *config, struct buf *report, struct err *e);
+
+/* A decoded batch with what it refers to. All borrowed. */
+struct batch_in {
+    struct wire_str agent, tenant; /* tenant from the identity; may be empty */
+    const struct wire_batch *batch;
+    const struct wire_resource *resource;
+    const struct wire_schema *const *schemas; /* per block; the same pointer for the same definition */
+    const struct wire_values *const *values;  /* per block */
+    const struct wire_event *events;
+    uint32_t n_events;
+    struct wall received;
+};
+
+/* Fills refused[] (values by reason) and verdict (bytes to be journalled; empty when nothing is refused). May reserve kinds
+ * for names; a batch that is then not committed leaves nothing that is seen. Age and future are judged here, by
+ * received. ERR_NOMEM. */
+int series_judge(struct series_set *s, const struct batch_in *in, struct buf *verdict, uint64_t refused[WIRE_REFUSALS],
+                 struct err *e);
+/* Applies a committed batch; positions rise. `latest_only`: the restored roll-ups contain it already, and only the page of
+ * latest values is to be filled again. */
+void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position, bool latest_only);
+
+/* Time passes: windows slide, silent series and agents go. Call at least once a second. */
+void series_advance(struct series_set *s, struct wall now);
+int series_forget_agent(struct series_set *s, struct wire_str agent); /* by an operator; ERR_NOTFOUND */
+
+/* A consistent copy for readers, or NULL without memory: snapshot.h. */
+struct snapshot *series_snapshot(struct series_set *s, struct wall now);
+
+/* Persistence: what changed since the last taking, as opaque records keyed by bytes, with the position that they contain
+ * (history.h stores them in one transaction). value.p NULL: delete the key. */
+typedef int (*series_record)(void *arg, struct bytes key, struct bytes value);
+int series_take(struct series_set *s, int64_t *position, series_record fn, void *arg);
+void series_taken(struct series_set *s, bool stored); /* false: what was taken counts as changed again */
+/* At start, each stored record, then the position. *stale: the record belongs to a section that is gone or changed, and will be deleted with the next taking. */
+int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e);
+void series_restored(struct series_set *s, int64_t position);
+
+void series_metrics(const struct series_set *s, struct sink *out);
+
+#endif
