@@ -1,6 +1,8 @@
-/* The batch protocol's documents, both ways: docs/protocol.md. Encoders write the one canonical form (maps sorted, smallest
- * integers); decoders are total: any bytes give a value or an error, and limits are checked by a walk over the bytes before
- * anything is allocated by the sender's word. Views returned by decoders borrow from the bytes handed in. */
+/* The batch protocol's documents, both ways: docs/protocol.md. Encoders write the one canonical form (maps
+ * sorted, smallest integers); decoders are total: any bytes give a value or an error, and limits are checked
+ * by a walk over the bytes before anything is allocated by the sender's word. Views returned by decoders
+ * borrow from the bytes handed in. A decoder that runs out of memory returns ERR_NOMEM with the reason
+ * WIRE_UNAVAILABLE: the same bytes may be taken later. */
 #ifndef SB_WIRE_WIRE_H
 #define SB_WIRE_WIRE_H
 
@@ -86,7 +88,7 @@ struct wire_label {
     struct wire_str name, value;
 };
 
-/* ---- definitions ---------------------------------------------------------------------------------------------------- */
+/* ---- definitions ---- */
 
 struct wire_resource {
     struct wire_label *labels; /* sorted by name */
@@ -108,14 +110,14 @@ struct wire_schema {
     uint32_t n_sketches; /* series of kind 2; the others have a byte in `mode` each */
 };
 
-/* Names and values are checked as the page says; labels may come in any order (they are sorted on the way out).
- * ERR_MALFORMED or ERR_LIMIT with a sentence; ERR_NOMEM when out is full. */
+/* Names and values are checked as the page says; labels may come in any order (they are sorted on the way
+ * out). ERR_MALFORMED or ERR_LIMIT with a sentence; ERR_NOMEM when out is full. */
 int wire_resource_encode(const struct wire_resource *r, struct buf *out, struct err *e);
 int wire_schema_encode(const struct wire_schema *s, struct buf *out, struct err *e);
 
 enum wire_sort { WIRE_SORT_RESOURCE, WIRE_SORT_SCHEMA };
-/* Reads a definition, telling by its root which sort it is. The arrays come from the arena; strings borrow from p.
- * *reason is WIRE_DEFINITION or WIRE_LIMIT or WIRE_MALFORMED when it fails. */
+/* Reads a definition, telling by its root which sort it is. The arrays come from the arena; strings borrow
+ * from p. *reason is WIRE_DEFINITION or WIRE_LIMIT or WIRE_MALFORMED when it fails. */
 struct wire_definition {
     enum wire_sort sort;
     struct wire_resource resource;
@@ -132,26 +134,28 @@ bool wire_utf8_ok(const char *p, size_t n);
 /* True when the name does not begin with securebase_, or with one of the prefixes that agents may use. */
 bool wire_metric_prefix_ok(const char *p, size_t n);
 
-/* ---- frames ---------------------------------------------------------------------------------------------------------- */
+/* ---- frames ---- */
 
-struct wire_codec; /* owns zstd contexts; one per thread */
+struct wire_codec;                            /* owns zstd contexts; one per thread */
 struct wire_codec *wire_codec_new(int level); /* NULL without memory */
 void wire_codec_free(struct wire_codec **c);
-/* One zstd frame with content size and checksum. ERR_LIMIT when the payload exceeds WIRE_MAX_INFLATED or the frame exceeds WIRE_MAX_BODY. */
+/* Appends one zstd frame with content size and checksum. ERR_LIMIT when the payload exceeds WIRE_MAX_INFLATED
+ * or the frame exceeds WIRE_MAX_BODY. */
 int wire_deflate(struct wire_codec *c, const uint8_t *p, size_t n, struct buf *out, struct err *e);
-/* Inflates exactly one frame as the page demands into out (cleared first). *reason: WIRE_FRAME or WIRE_TOO_LARGE. */
+/* Inflates exactly one frame as the page demands into out (cleared first). *reason: WIRE_FRAME or
+ * WIRE_TOO_LARGE. */
 int wire_inflate(struct wire_codec *c, const uint8_t *p, size_t n, struct buf *out, enum wire_reason *reason,
                  struct err *e);
 
-/* ---- batches: writing -------------------------------------------------------------------------------------------------- */
+/* ---- batches: writing ---- */
 
-/* Columns of one block. For series j of kind 0, 1, 3: mode[j] tells whether ints or reals are read; values of tick i stand at
- * column[j].ints[i] / reals[i]; present[j] is a bitmap of n bits (NULL: all present). For kind 2: sketches[i] is encoded
- * bytes (made by sketch_encode), {NULL, 0} where absent. */
+/* Columns of one block. For series j of kind 0, 1, 3: mode[j] tells whether ints or reals are read; values of
+ * tick i stand at column[j].ints[i] / reals[i]; present[j] is a bitmap of n bits (NULL: all present). For
+ * kind 2: sketches[i] is encoded bytes (made by sketch_encode), {NULL, 0} where absent. */
 struct wire_column {
-    uint8_t mode;           /* 0 integers, 1 float64 */
-    const int64_t *ints;    /* n entries; those not present are ignored */
-    const double *reals;    /* n entries */
+    uint8_t mode;        /* 0 integers, 1 float64 */
+    const int64_t *ints; /* n entries; those not present are ignored */
+    const double *reals; /* n entries */
     const struct bytes *sketches;
     const uint8_t *present; /* ceil(n / 8) bytes or NULL */
 };
@@ -163,7 +167,7 @@ struct wire_block_out {
     uint32_t dt, n;
     bool has_start;
     int64_t start;
-    const int32_t *jitter; /* n entries, or NULL */
+    const int32_t *jitter;             /* n entries, or NULL */
     const struct wire_column *columns; /* layout->n entries */
 };
 
@@ -184,10 +188,11 @@ struct wire_batch_out {
     const struct wire_event *events;
     uint32_t n_events;
 };
-/* Appends the msgpack payload (not yet a frame). The caller keeps to the limits; they are checked again here. */
+/* Appends the msgpack payload (not yet a frame). The caller keeps to the limits; they are checked
+ * again here. */
 int wire_batch_encode(const struct wire_batch_out *b, struct buf *out, struct err *e);
 
-/* ---- batches: reading -------------------------------------------------------------------------------------------------- */
+/* ---- batches: reading ---- */
 
 struct wire_block {
     struct wire_hash schema;
@@ -195,7 +200,12 @@ struct wire_block {
     uint32_t dt, n;
     bool has_start;
     int64_t start;
-    struct bytes jitter, mode, present, ints, reals, sketches; /* present.p NULL when the key is absent; jitter likewise */
+    struct bytes jitter, present; /* p NULL when the key is absent */
+    struct bytes mode, ints, reals, sketches;
+    /* A key other than schema that is missing or wrong, or NULL; then the fields above are not to be read,
+     * and wire_block_decode answers with bad_reason (WIRE_BLOCK or WIRE_LIMIT). */
+    const char *bad;
+    enum wire_reason bad_reason;
 };
 
 struct wire_batch {
@@ -208,37 +218,54 @@ struct wire_batch {
     struct bytes events; /* the raw array, or {NULL, 0}; wire_events_decode */
 };
 
-/* Step 1: walk over the whole payload: well formed, depth, keys, no duplicate keys, UTF-8, nothing behind the root. WIRE_MALFORMED or WIRE_LIMIT. */
+/* Step 1: walk over the whole payload: well formed, depth, keys, no duplicate keys, UTF-8, nothing behind the
+ * root. WIRE_MALFORMED or WIRE_LIMIT. */
 int wire_walk(const uint8_t *p, size_t n, enum wire_reason *reason, struct err *e);
-/* Step 2: the root and the outer shape of blocks (everything but the content of the bins and what needs the schema), after wire_walk. `v`
- * first: missing is WIRE_MALFORMED, another is WIRE_BAD_VERSION. */
-int wire_batch_decode(const uint8_t *p, size_t n, struct arena *a, struct wire_batch *out, enum wire_reason *reason,
-                      struct err *e);
-/* Step 3, once the schema is known: everything that the page says of a block. Column values are in the arena.
- * times[i] are the wall times of the ticks. *values is raised by the number of values present (bounded over the batch by
- * WIRE_MAX_VALUES: WIRE_LIMIT). *reason: WIRE_BLOCK, WIRE_SKETCH_REASON, WIRE_LIMIT. */
+/* Step 2, after wire_walk: `v` first (missing is WIRE_MALFORMED, another is WIRE_BAD_VERSION), then the other
+ * keys of the root, the number of blocks and events, and the schema of each block: WIRE_MALFORMED or
+ * WIRE_LIMIT. The other keys of a block are read, but what is wrong with them waits in wire_block.bad for its
+ * turn, which comes after unknown definitions. */
+int wire_batch_decode(const uint8_t *p, size_t n, struct arena *a, struct wire_batch *out,
+                      enum wire_reason *reason, struct err *e);
+/* Step 3, once the schema is known: everything else that the page says of a block. Values are packed: those
+ * of absent ticks take no room, so that memory is bounded by what was sent and not by series × ticks. All
+ * arrays are in the arena; sketches and bitmaps borrow from the payload. *values is raised by the number of
+ * values present (bounded over the batch by WIRE_MAX_VALUES: WIRE_LIMIT). *reason: WIRE_BLOCK,
+ * WIRE_SKETCH_REASON, WIRE_LIMIT. */
 struct wire_values {
-    uint32_t n;           /* ticks */
-    int64_t *times;       /* n wall ms */
-    double **numbers;     /* per series: n doubles, already scaled (kinds 0, 1, 3), NULL for sketches */
-    struct bytes **sketches; /* per series of kind 2: n encoded sketches (p NULL where absent), NULL for others */
-    const uint8_t **present; /* per series: bitmap (borrowed), NULL when all ticks are present */
+    uint32_t n;      /* ticks */
+    int64_t *times;  /* n wall ms, strictly increasing */
+    uint32_t *count; /* per series: ticks present */
+    double **num;    /* per series of kind 0, 1, 3: count[j] doubles, scaled, in the order of ticks; NULL for
+                        sketches */
+    struct bytes **sketch;   /* per series of kind 2: count[j] encoded, checked sketches; NULL for others */
+    const uint8_t **present; /* per series: bitmap of n bits, or NULL when every tick is present;
+                                wire_next_tick reads it */
 };
-int wire_block_decode(const struct wire_block *b, const struct wire_schema *s, struct arena *a, struct wire_values *out,
-                      uint64_t *values, enum wire_reason *reason, struct err *e);
-/* Two blocks of a batch with the same schema may not share a tick time: call after the blocks are decoded. */
-int wire_batch_check_ticks(const struct wire_batch *b, struct wire_values *const *values, enum wire_reason *reason,
-                           struct err *e);
-int wire_events_decode(struct bytes raw, struct arena *a, struct wire_event **out, uint32_t *n, enum wire_reason *reason,
-                       struct err *e);
-static inline bool wire_present(const struct wire_values *v, uint32_t series, uint32_t tick)
+int wire_block_decode(const struct wire_block *b, const struct wire_schema *s, struct arena *a,
+                      struct wire_values *out, uint64_t *values, enum wire_reason *reason, struct err *e);
+/* The first tick >= from at which the series is present, or v->n. The values of series j:
+ * for (k = 0, i = wire_next_tick(v, j, 0); i < v->n; k++, i = wire_next_tick(v, j, i + 1))
+ *     … v->times[i], v->num[j][k] */
+static inline uint32_t wire_next_tick(const struct wire_values *v, uint32_t series, uint32_t from)
 {
-    const uint8_t *bits = v->present ? v->present[series] : NULL;
+    const uint8_t *bits = v->present[series];
 
-    return !bits || (bits[tick / 8] >> (tick % 8) & 1);
+    while (bits && from < v->n && !(bits[from / 8] >> (from % 8) & 1))
+        from++;
+    return from < v->n ? from : v->n;
 }
+/* Two blocks of a batch with the same schema may not share a tick time: call after the blocks are decoded. */
+int wire_batch_check_ticks(const struct wire_batch *b, const struct wire_values *const *values,
+                           enum wire_reason *reason, struct err *e);
+int wire_events_decode(struct bytes raw, struct arena *a, struct wire_event **out, uint32_t *n,
+                       enum wire_reason *reason, struct err *e);
+/* A series may not use a label name of its resource: for the caller that has both. 0, or ERR_MALFORMED with
+ * *reason WIRE_DEFINITION. */
+int wire_schema_fits(const struct wire_schema *s, const struct wire_resource *r, enum wire_reason *reason,
+                     struct err *e);
 
-/* ---- definitions request, answers ---------------------------------------------------------------------------------------- */
+/* ---- definitions request, answers ---- */
 
 struct wire_entry {
     struct wire_hash hash;
@@ -246,8 +273,8 @@ struct wire_entry {
 };
 int wire_definitions_encode(const struct wire_entry *e, uint32_t n, struct buf *out, struct err *err);
 /* After wire_walk; checks each hash. Entries in the arena, values borrow from p. */
-int wire_definitions_decode(const uint8_t *p, size_t n, struct arena *a, struct wire_entry **out, uint32_t *count,
-                            enum wire_reason *reason, struct err *e);
+int wire_definitions_decode(const uint8_t *p, size_t n, struct arena *a, struct wire_entry **out,
+                            uint32_t *count, enum wire_reason *reason, struct err *e);
 
 enum wire_refusal { WIRE_FUTURE, WIRE_TOO_OLD, WIRE_VALUE_QUOTA, WIRE_KIND_CONFLICT, WIRE_REFUSALS };
 const char *wire_refusal_name(enum wire_refusal r);
@@ -260,6 +287,7 @@ struct wire_answer {
     int64_t time;
     bool duplicate;
     uint64_t refused[WIRE_REFUSALS];
+    uint64_t refused_other; /* of reasons that this version does not know; decoding only */
     /* 409 */
     struct wire_hash *need; /* arena when decoded */
     uint32_t n_need;
