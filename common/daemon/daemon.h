@@ -1,4 +1,5 @@
-/* What both daemons do at start: signals, readiness, the lock on the state folder, limits. All in daemon_io.c. */
+/* What both daemons do at start: signals, readiness, the lock on the state folder, limits. All in
+ * daemon_io.c. */
 #ifndef SB_DAEMON_DAEMON_H
 #define SB_DAEMON_DAEMON_H
 
@@ -11,25 +12,28 @@ enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
 void daemon_early(void);
 
 struct signal_calls {
-    void (*reload)(void *arg);  /* HUP */
-    void (*reopen)(void *arg);  /* USR1 */
-    void (*dump)(void *arg);    /* USR2 */
-    void (*stop)(void *arg);    /* TERM, INT; a second one ends the process at once with status 1 */
+    void (*reload)(void *arg); /* HUP */
+    void (*reopen)(void *arg); /* USR1 */
+    void (*dump)(void *arg);   /* USR2 */
+    void (*stop)(void *arg);   /* TERM, INT; a second one ends the process at once with status 1 */
     void *arg;
 };
-/* Signals arrive in the loop, so the calls may do anything. Block them in other threads: daemon_block_signals before threads start. */
+/* Signals arrive in the loop, so the calls may do anything. Block them in other threads: daemon_block_signals
+ * before threads start. */
 struct signals;
 struct signals *signals_new(struct loop *l, const struct signal_calls *calls, struct err *e);
 void signals_free(struct signals **s);
 void daemon_block_signals(void); /* for threads other than the one with the loop above */
 
-/* sd_notify(3) without the library: no effect without $NOTIFY_SOCKET. state as in the manual: "READY=1\nSTATUS=…". */
+/* sd_notify(3) without the library: no effect without $NOTIFY_SOCKET. state as in the manual:
+ * "READY=1\nSTATUS=…". */
 void daemon_notify(const char *state);
 /* Half of $WATCHDOG_USEC, or 0: how often to send WATCHDOG=1. */
 struct span daemon_watchdog_interval(void);
 
-/* Makes dir (0750, with its parents' last part) if absent, refuses a symbolic link, another owner or a mode open to others, and takes an
- * exclusive lock in it: a second instance gets ERR_STATE with a sentence. Returns a descriptor to keep open, or a negative code. */
+/* Makes dir (0750, with its parents' last part) if absent, refuses a symbolic link, another owner or a mode
+ * open to others, and takes an exclusive lock in it: a second instance gets ERR_STATE with a sentence.
+ * Returns a descriptor to keep open, or a negative code. */
 int daemon_lock_dir(const char *dir, struct err *e);
 
 #endif

@@ -1,5 +1,5 @@
-/* The log: logfmt (or JSON lines) on stderr or a file, journald priorities under systemd. One line per change of state;
- * repeated complaints are held back by a `struct complaint`, which says afterwards how many were.
+/* The log: logfmt (or JSON lines) on stderr or a file, journald priorities under systemd. One line per change
+ * of state; repeated complaints are held back by a `struct complaint`, which says afterwards how many were.
  *
  * Values are typed, so that both forms quote them rightly:
  *   LOG(log, LOG_WARN, "ship", "endpoint failed", kv_s("endpoint", url), kv_i("status", 503));
@@ -54,6 +54,10 @@ static inline struct kv kv_e(const struct err *e) /* error="..." */
 
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
+enum {
+    LOG_LINE_MAX = 8192
+}; /* bytes of a line with its newline; what does not fit is left out and counted in cut=N */
+
 struct log; /* opaque */
 struct log_params {
     enum log_level level; /* least level written */
@@ -66,31 +70,35 @@ void log_free(struct log **l);
 int log_reopen(struct log *l, struct err *e); /* USR1 */
 void log_set_level(struct log *l, enum log_level level);
 uint64_t log_lines(const struct log *l, enum log_level level); /* written so far, for metrics */
+uint64_t log_lost(const struct log *l); /* lines that could not be written (disk full, pipe) */
 
-void log_write(struct log *l, enum log_level level, const char *component, const char *msg, const struct kv *kv,
-               size_t n);
-#define LOG(l, level, component, msg, ...)                                                                               \
-    log_write((l), (level), (component), (msg), (const struct kv[]){__VA_ARGS__},                                        \
+/* l may be NULL: nothing is written. Keeps errno. */
+void log_write(struct log *l, enum log_level level, const char *component, const char *msg,
+               const struct kv *kv, size_t n);
+#define LOG(l, level, component, msg, ...)                                                                   \
+    log_write((l), (level), (component), (msg), (const struct kv[]){__VA_ARGS__},                            \
               sizeof((const struct kv[]){__VA_ARGS__}) / sizeof(struct kv))
 #define LOG0(l, level, component, msg) log_write((l), (level), (component), (msg), NULL, 0)
 
-/* Holds repeats back: zero-initialise. The first failure is logged, the next after 1 s, 2 s, 4 s … at most every 10 min, each
- * with repeats=N; recovery is logged once. Pure but for log_write. */
+/* Holds repeats back: zero-initialise. The first failure is logged, the next after 1 s, 2 s, 4 s … at most
+ * every 10 min, each with repeats=N (those held back since the line before); recovery is logged once, at
+ * info. Pure but for log_write. */
 struct complaint {
     bool active;
     struct mono next;
     struct span wait;
     uint64_t held; /* since the last line */
 };
-void log_complain(struct log *l, struct complaint *c, struct mono now, enum log_level level, const char *component,
-                  const char *msg, const struct kv *kv, size_t n);
+void log_complain(struct log *l, struct complaint *c, struct mono now, enum log_level level,
+                  const char *component, const char *msg, const struct kv *kv, size_t n);
 void log_recovered(struct log *l, struct complaint *c, const char *component, const char *msg);
-#define COMPLAIN(l, c, now, level, component, msg, ...)                                                                  \
-    log_complain((l), (c), (now), (level), (component), (msg), (const struct kv[]){__VA_ARGS__},                        \
+#define COMPLAIN(l, c, now, level, component, msg, ...)                                                      \
+    log_complain((l), (c), (now), (level), (component), (msg), (const struct kv[]){__VA_ARGS__},             \
                  sizeof((const struct kv[]){__VA_ARGS__}) / sizeof(struct kv))
 
 /* The pure formatter, for tests: one line with its newline. */
-void log_format_line(struct buf *out, enum log_format format, bool journald, struct wall now, enum log_level level,
-                     const char *component, const char *msg, const struct kv *kv, size_t n);
+void log_format_line(struct buf *out, enum log_format format, bool journald, struct wall now,
+                     enum log_level level, const char *component, const char *msg, const struct kv *kv,
+                     size_t n);
 
 #endif
