@@ -4,7 +4,8 @@ CC       ?= gcc
 VARIANT  ?=
 BUILD    ?= build$(VARIANT)
 PREFIX   ?= /usr
-PYTHON   ?= python3
+PYTHON   ?= /usr/bin/python3
+SECONDS  ?= 60
 VERSION  := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
@@ -22,12 +23,15 @@ CFLAGS   += -std=c11 $(WARN) $(OPT) $(HARDEN) $(SAN) -fno-strict-aliasing -ffp-c
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN)
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -linih -lmsgpackc -lm -lpthread
 
+# The three programs and what they are made from.
 COMMON := $(wildcard common/*/*.c)
 AGENT  := $(filter-out agent/main.c,$(wildcard agent/*.c agent/*/*.c))
 AGGR   := $(filter-out aggregator/main.c aggregator/ctl/%,$(wildcard aggregator/*.c aggregator/*/*.c))
 CTL    := $(filter-out aggregator/ctl/main.c,$(wildcard aggregator/ctl/*.c))
 TESTS  := $(wildcard tests/unit/test_*.c)
 BENCH  := $(wildcard tests/bench/bench_*.c)
+FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
+PROTO  := $(wildcard aggregator/*/*.proto)
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -42,7 +46,6 @@ $(BUILD)/gen/$(1).c: $(5) packaging/registry.sh | $(BUILD)/gen
 	@sh packaging/registry.sh $(1) $(2) $(3) $(4) $(5) > $$@.new && (cmp -s $$@.new $$@ || mv $$@.new $$@); rm -f $$@.new; touch $$@
 endef
 COLLECTOR_FILES := $(sort $(wildcard agent/collectors/*.c))
-INPUT_FILES     := $(sort $(filter-out %_io.c,$(wildcard agent/inputs/*.c)))
 $(eval $(call registry,collectors,collector,collector,agent/collector.h,$(COLLECTOR_FILES)))
 
 $(BUILD)/gen:
@@ -51,8 +54,15 @@ $(BUILD)/gen/version.h: CHANGELOG.md $(wildcard .git/HEAD .git/refs/heads/main) 
 	@printf '#define SB_VERSION "%s"\n#define SB_REVISION "%s"\n' '$(VERSION)' '$(REVISION)' > $@.new; \
 	cmp -s $@.new $@ && rm $@.new || mv $@.new $@; touch $@
 
+# Protocol buffers: x/y.proto becomes gen/x/y.pb-c.[ch], included as "x/y.pb-c.h".
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: %.proto | $(BUILD)/gen
+	@mkdir -p $(@D)
+	protoc-c --c_out=$(BUILD)/gen $<
+$(BUILD)/obj/gen/%.pb-c.o: WARN := -w
+GENERATED := $(patsubst %.proto,$(BUILD)/gen/%.pb-c.h,$(PROTO)) $(BUILD)/gen/version.h
+
 # ---- objects, libraries, programs ---------------------------------------------------------------------------------
-$(BUILD)/obj/%.o: %.c | $(BUILD)/gen/version.h
+$(BUILD)/obj/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
@@ -61,7 +71,7 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 
 $(BUILD)/libcommon.a: $(call obj,$(COMMON))
 $(BUILD)/libagent.a: $(call obj,$(AGENT)) $(BUILD)/obj/gen/collectors.o
-$(BUILD)/libaggregator.a: $(call obj,$(AGGR))
+$(BUILD)/libaggregator.a: $(call obj,$(AGGR)) $(patsubst %.proto,$(BUILD)/obj/gen/%.pb-c.o,$(PROTO))
 $(BUILD)/libctl.a: $(call obj,$(CTL))
 $(BUILD)/lib%.a:
 	@rm -f $@
@@ -74,28 +84,105 @@ $(PROGRAMS):
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
-LIBS := $(BUILD)/libagent.a $(BUILD)/libaggregator.a $(BUILD)/libctl.a $(BUILD)/libcommon.a
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(LIBS)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS) -lcmocka $(LDLIBS)
+UNIT  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
+TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+LIBS  := $(BUILD)/libagent.a $(BUILD)/libaggregator.a $(BUILD)/libctl.a $(BUILD)/libcommon.a
+link = @mkdir -p $(@D) && echo "link $@" && $(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LINK) -o $@ $(1) $(LIBS) $(2) $(LDLIBS)
+
+$(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBS)
+	$(call link,$<,-lcmocka)
+$(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/tools/%.o $(LIBS)
+	$(call link,$<)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIBS)
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS) $(LDLIBS)
+	$(call link,$<,-ldl)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS)
+	$(call link,$< $(FUZZ_MAIN))
 
 unit: $(UNIT)
 	@sh tests/unit/run.sh $(UNIT)
 
-asan ubsan tsan:
-	@$(MAKE) --no-print-directory VARIANT=-$@ CC=clang OPT="-O1 -g" HARDEN=-fPIE \
-	    SAN="-fno-omit-frame-pointer -fno-sanitize-recover=all $(SAN_$@)" unit
-SAN_asan  := -fsanitize=address
+# Sanitizers, each in a build folder of its own, with clang.
+SAN_asan  := -fsanitize=address,undefined,float-cast-overflow
 SAN_ubsan := -fsanitize=undefined,float-cast-overflow
 SAN_tsan  := -fsanitize=thread
+asan ubsan tsan:
+	@$(MAKE) --no-print-directory VARIANT=-$@ CC=clang OPT="-O1 -g" HARDEN=-fPIE \
+	    SAN="-fno-omit-frame-pointer -fno-sanitize-recover=all $(SAN_$@)" $(or $(GOALS),unit)
+clang:
+	@$(MAKE) --no-print-directory VARIANT=-clang CC=clang all unit
+cover:
+	@$(MAKE) --no-print-directory VARIANT=-cover OPT="-O0 -g --coverage" HARDEN=-fPIE unit
+	@cd build-cover && gcov -n -r -s .. $$(find obj/common obj/agent obj/aggregator -name '*.gcda') 2> /dev/null | \
+	    awk '/^File/ { f = $$2 } /^Lines executed/ { print substr($$2, 10), f }' | sort -n | uniq
+
+# Fuzzers: `make fuzz SECONDS=60` gives each so long; `make fuzz-replay` runs what they have kept.
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=-fuzz CC=clang OPT="-O1 -g" HARDEN=-fPIE \
+	    SAN="-fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined,fuzzer-no-link" FUZZ_LINK=-fsanitize=fuzzer fuzz-run
+fuzz-run: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
+	@sh tests/fuzz/run.sh $(SECONDS) $^
+fuzz-replay:
+	@$(MAKE) --no-print-directory VARIANT=-asan CC=clang OPT="-O1 -g" HARDEN=-fPIE \
+	    SAN="-fno-omit-frame-pointer -fno-sanitize-recover=all $(SAN_asan)" FUZZ_MAIN=build-asan/obj/tests/fuzz/replay.o replay-run
+replay-run: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
+	@sh tests/fuzz/run.sh replay $^
+
+lint: all unit-objects
+	@$(PYTHON) tests/lint/lint.py $(BUILD)
+unit-objects: $(call obj,$(AGENT) $(AGGR) $(CTL) $(COMMON))
+
+e2e: all $(TOOLS)
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST)
+
+# What CI runs. Each runner prints its own closing lines.
+check:
+	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory lint generated
+	@$(MAKE) --no-print-directory -j2 unit
+	@$(MAKE) --no-print-directory -j2 clang
+	@$(MAKE) --no-print-directory -j2 asan
+	@$(MAKE) --no-print-directory -j2 tsan
+	@$(MAKE) --no-print-directory -j2 fuzz-replay
+	@$(MAKE) --no-print-directory -j2 e2e
+
+# ---- benchmarks --------------------------------------------------------------------------------------------------------
+bench: $(patsubst tests/bench/bench_%.c,bench-%,$(BENCH))
+bench-%: $(BUILD)/bench/bench_%
+	$<
+ifneq ($(wildcard tests/bench/bench_agent.py),)
+bench-agent: all $(BUILD)/bench/bench_agent
+	$(BUILD)/bench/bench_agent
+	$(PYTHON) tests/bench/bench_agent.py $(BUILD)
+endif
+
+# ---- generated files that are kept in the tree: example configuration and option pages ----------------------------------
+KEPT := conf/agent.ini conf/aggregator.ini packaging/man/securebase-agent.ini.5 packaging/man/securebase-aggregator.ini.5
+conf: all
+	@sh packaging/generate.sh $(BUILD) .
+generated: all
+	@mkdir -p $(BUILD)/kept && sh packaging/generate.sh $(BUILD) $(BUILD)/kept && \
+	for f in $(KEPT); do cmp $$f $(BUILD)/kept/$$f || { echo "make conf writes $$f anew"; exit 1; }; done && \
+	echo "generated files are as their rows say"
+
+# ---- use ----------------------------------------------------------------------------------------------------------------
+demo: all
+	@BUILD=$(BUILD) $(PYTHON) tests/demo/demo.py
+
+install: all
+	sh packaging/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
+deb: all
+	sh packaging/deb/build.sh "$(BUILD)" "$(VERSION)"
+rpm:
+	sh packaging/rpm/build.sh "$(BUILD)" "$(VERSION)"
 
 clean:
 	rm -rf build build-*
 
+help:
+	@echo "all check demo install deb rpm bench bench-{agent,wire,sketch,ingest,…} fuzz SECONDS=N lint unit e2e conf"
+	@echo "asan ubsan tsan clang cover clean"
+
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit asan ubsan tsan clean
+.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e bench conf generated \
+    demo install deb rpm clean help
 .SECONDARY:

@@ -1,5 +1,5 @@
-/* A growing byte buffer with a cap. Once an append does not fit, the buffer is marked full and later appends do
- * nothing, so that a writer can append freely and look once at the end. */
+/* A growing byte buffer with a cap. Once an append does not fit, the buffer is marked full and later appends
+ * do nothing, so that a writer can append freely and look once at the end. */
 #ifndef SB_BASE_BUF_H
 #define SB_BASE_BUF_H
 

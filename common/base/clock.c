@@ -1,5 +1,5 @@
-/* Civil time without a time zone database: see clock.h. Days are counted as in Howard Hinnant's "chrono-compatible
- * low-level date algorithms" (proleptic Gregorian calendar, years beginning in March). */
+/* Civil time without a time zone database: see clock.h. Days are counted as in Howard Hinnant's
+ * "chrono-compatible low-level date algorithms" (proleptic Gregorian calendar, years beginning in March). */
 #include "common/base/clock.h"
 
 #include <stdio.h>
@@ -39,7 +39,8 @@ char *wall_text(struct wall t, char out[WALL_TEXT])
     int64_t y = yoe + era * 400 + (m <= 2);
 
     (void)snprintf(out, WALL_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, (int)m, (int)d,
-                   (int)(left / 3600000), (int)(left / 60000 % 60), (int)(left / 1000 % 60), (int)(left % 1000));
+                   (int)(left / 3600000), (int)(left / 60000 % 60), (int)(left / 1000 % 60),
+                   (int)(left % 1000));
     return out;
 }
 
@@ -108,6 +109,7 @@ int wall_parse(const char *s, struct wall *out)
     }
     if (!zone(&s, &off) || *s)
         return ERR_MALFORMED;
-    out->ms = days_from_civil(y, mo, d) * ms_per_day + ((int64_t)h * 3600 + (mi - off) * 60 + sec) * 1000 + frac;
+    out->ms =
+        days_from_civil(y, mo, d) * ms_per_day + ((int64_t)h * 3600 + (mi - off) * 60 + sec) * 1000 + frac;
     return 0;
 }

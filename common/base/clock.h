@@ -1,5 +1,5 @@
-/* Time with types. Monotonic (boot clock), wall and duration are different one-member structs: mixing them does not
- * compile. Nothing here reads a clock; common/net/loop.h does, once per turn. */
+/* Time with types. Monotonic (boot clock), wall and duration are different one-member structs: mixing them
+ * does not compile. Nothing here reads a clock; common/net/loop.h does, once per turn. */
 #ifndef SB_BASE_CLOCK_H
 #define SB_BASE_CLOCK_H
 
@@ -62,8 +62,8 @@ static inline bool wall_before(struct wall a, struct wall b)
 }
 
 enum { WALL_TEXT = 64 };
-/* Writes RFC 3339 UTC with milliseconds ("2026-11-24T05:59:00.000Z") into out[WALL_TEXT]; returns out. Times outside the
- * years 1 to 9999 are clamped. */
+/* Writes RFC 3339 UTC with milliseconds ("2026-11-24T05:59:00.000Z") into out[WALL_TEXT]; returns out. Times
+ * outside the years 1 to 9999 are clamped. */
 char *wall_text(struct wall t, char out[WALL_TEXT]);
 /* Reads RFC 3339 (any offset, optional fraction). 0 or ERR_MALFORMED. */
 int wall_parse(const char *s, struct wall *out);

@@ -60,8 +60,8 @@ int err_prefix(struct err *e, const char *fmt, ...)
 const char *err_name(int code)
 {
     static const char *const names[] = {
-        "ok", "nomem", "limit", "malformed", "range", "config", "notfound", "exists", "state",
-        "again",   "timeout", "io",  "tls",       "denied",  "version", "unsupported",
+        "ok",    "nomem", "limit",   "malformed", "range", "config", "notfound", "exists",
+        "state", "again", "timeout", "io",        "tls",   "denied", "version",  "unsupported",
     };
 
     if (code > 0 || code < ERR_UNSUPPORTED)

@@ -37,8 +37,8 @@ static uint64_t load_le(const unsigned char *p, size_t n)
 uint64_t siphash13(const uint64_t seed[2], const void *data, size_t n)
 {
     const unsigned char *p = data;
-    uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du, seed[0] ^ 0x6c7967656e657261u,
-                     seed[1] ^ 0x7465646279746573u};
+    uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du,
+                     seed[0] ^ 0x6c7967656e657261u, seed[1] ^ 0x7465646279746573u};
     uint64_t last = (uint64_t)n << 56;
 
     for (size_t left = n; left >= 8; left -= 8, p += 8) {

@@ -1,6 +1,7 @@
-/* Memory from what one is handed: a budget with a cap. Pure code allocates through a `struct mem *` that its caller
- * owns, so that every table and sketch has a known limit and its size is a metric. Sizes are told again on release,
- * which makes the accounting exact without a header on each block. Not thread-safe: one budget per thread. */
+/* Memory from what one is handed: a budget with a cap. Pure code allocates through a `struct mem *` that its
+ * caller owns, so that every table and sketch has a known limit and its size is a metric. Sizes are told
+ * again on release, which makes the accounting exact without a header on each block. Not thread-safe: one
+ * budget per thread. */
 #ifndef SB_BASE_MEM_H
 #define SB_BASE_MEM_H
 
@@ -19,7 +20,8 @@ void *mem_alloc(struct mem *m, size_t n);
 /* As mem_alloc for count × size with overflow checked. */
 void *mem_array(struct mem *m, size_t count, size_t size);
 
-/* Resizes a block of old bytes to n; new bytes are zeroed. NULL leaves the old block as it was. p NULL with old 0 allocates. */
+/* Resizes a block of old bytes to n; new bytes are zeroed. NULL leaves the old block as it was. p NULL with
+ * old 0 allocates. */
 void *mem_resize(struct mem *m, void *p, size_t old, size_t n);
 
 /* Returns a block of n bytes. p may be NULL. */

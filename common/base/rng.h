@@ -1,5 +1,5 @@
-/* Randomness as a seeded state (xoshiro256++ by Blackman and Vigna, seeded with splitmix64): the same seed gives the same
- * run. For jitter and simulation, never for secrets. */
+/* Randomness as a seeded state (xoshiro256++ by Blackman and Vigna, seeded with splitmix64): the same seed
+ * gives the same run. For jitter and simulation, never for secrets. */
 #ifndef SB_BASE_RNG_H
 #define SB_BASE_RNG_H
 

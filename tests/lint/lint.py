@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""The rules of the house, checked on sources and objects: lint.py BUILD
+
+ pure      every object not made from *_io.c, main.c or a driver needs only symbols of ours and of allowed.txt
+ state     no writable data outside main.c
+ banned    calls that no file may make
+ includes  down the road or into common/, never back up
+ #if       none inside functions
+ format    clang-format, where it is installed
+
+Prints the largest files and functions at the end: a prompt to look, not a limit. Exit status 1 when a rule is broken.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOMS = ("common/", "agent/", "aggregator/")
+DRIVERS = ("aggregator/notify/", "aggregator/actions/")
+BANNED = """strcpy strcat sprintf vsprintf gets strtok atoi atof atol atoll strncpy strncat setjmp longjmp system popen
+rand srand random tmpnam tempnam mktemp localtime gmtime ctime asctime alloca stpcpy getwd""".split()
+# Rooms in the order of the road. A file may include from its own room, from rooms behind it, and from common/.
+ROAD = ["agent/guard", "agent/collectors", "agent/inputs", "agent/ship",
+        "aggregator/ingest", "aggregator/series", "aggregator/slo", "aggregator/alert", "aggregator/failover",
+        "aggregator/notify", "aggregator/actions", "aggregator/expose", "aggregator/export"]
+COMMON = ["common/probe", "common/daemon", "common/net", "common/config", "common/wire", "common/sketch", "common/base"]
+
+faults = []
+
+
+def fault(rule, where, text):
+    faults.append(f"{where}: {rule}: {text}")
+
+
+def run(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def sources():
+    out = []
+    for top in ROOMS + ("tests/",):
+        for folder, _, names in os.walk(top):
+            out += [os.path.join(folder, n) for n in names if n.endswith((".c", ".h"))]
+    return sorted(out)
+
+
+def touches_the_world(path):
+    base = os.path.basename(path)
+    return base.endswith("_io.c") or base == "main.c" or (path.startswith(DRIVERS))
+
+
+def symbols(obj):
+    undefined, defined = set(), set()
+    for line in run("nm", obj).splitlines():
+        parts = line.split()
+        if parts[0] == "U" or parts[0] == "w":
+            undefined.add(parts[1].split("@")[0])
+        elif len(parts) == 3 and parts[1] in "TDRBVWiC":
+            defined.add(parts[2])
+    return undefined, defined
+
+
+def writable(obj):
+    total = 0
+    for line in run("size", "-A", obj).splitlines():
+        parts = line.split()
+        if len(parts) >= 2 and re.match(r"\.(data|bss|tdata|tbss)(\.|$)", parts[0]) and ".rel.ro" not in parts[0]:
+            total += int(parts[1])
+    return total
+
+
+def allowed():
+    words = set()
+    with open(os.path.join(HERE, "allowed.txt"), encoding="utf-8") as f:
+        for line in f:
+            words.update(line.split("#")[0].split())
+    return words
+
+
+def check_objects(build):
+    ok = allowed()
+    files = [p for p in sources() if p.endswith(".c") and p.startswith(ROOMS)]
+    objects = {p: os.path.join(build, "obj", p[:-2] + ".o") for p in files}
+    missing = [p for p, o in objects.items() if not os.path.exists(o)]
+    if missing:
+        sys.exit(f"lint: not built: {' '.join(missing)} (run make all unit first)")
+    table = {p: symbols(o) for p, o in objects.items()}
+    pure = [p for p in files if not touches_the_world(p)]
+    # What a pure file may call: allowed libc and libraries, and what other pure files define. A function of an _io file is the
+    # world, however it is named.
+    ours_pure = set().union(*[table[p][1] for p in pure]) if pure else set()
+    ours_world = {}
+    for p in files:
+        if p not in pure:
+            for s in table[p][1]:
+                ours_world[s] = p
+    for p in pure:
+        for s in sorted(table[p][0]):
+            plain = re.sub(r"^__(.*)_chk$", r"\1", s)
+            heap = plain in ("malloc", "calloc", "realloc", "free") and p == "common/base/mem.c"
+            if s in ours_pure or plain in ok or heap or re.match(r"__(asan|ubsan|tsan|sanitizer|gcov|llvm)_", s):
+                continue
+            if s in ours_world:
+                fault("pure", p, f"calls {s} of {ours_world[s]}")
+            else:
+                fault("pure", p, f"needs {s}, which is not in tests/lint/allowed.txt")
+    for p in files:
+        if os.path.basename(p) != "main.c" and writable(objects[p]):
+            fault("state", p, f"{writable(objects[p])} bytes of writable file-level data")
+        for s in table[p][0]:
+            if re.sub(r"^__(.*)_chk$", r"\1", s) in BANNED:
+                fault("banned", p, f"calls {s}")
+    return pure, len(files)
+
+
+def room_of(path):
+    return "/".join(path.split("/")[:2])
+
+
+def check_includes(path, lines):
+    top = path.split("/")[0]
+    for n, line in enumerate(lines, 1):
+        m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+        if not m or not m.group(1).startswith(ROOMS):
+            continue
+        target = m.group(1)
+        other = target.split("/")[0]
+        where = f"{path}:{n}"
+        if top == "tests" or other == "common" and top != "common":
+            continue
+        if other != top:
+            fault("includes", where, f"{top}/ may not include {target}")
+        a, b = room_of(path), room_of(target)
+        for order in (ROAD, COMMON):
+            if a in order and b in order and order.index(b) < order.index(a):
+                fault("includes", where, f"{target} lies back up the road")
+        if path.startswith("aggregator/ctl/") != target.startswith("aggregator/ctl/") and top == "aggregator":
+            fault("includes", where, "sbctl and the aggregator share nothing but common/")
+
+
+def functions(lines):
+    """Yields (first line, length) of each function, by the house style: { and } in the first column."""
+    start = None
+    for n, line in enumerate(lines, 1):
+        if line.startswith("{"):
+            start = n
+        elif line.startswith("}") and start:
+            yield start, n - start + 1
+            start = None
+
+
+def check_text(files):
+    largest_files, largest_functions = [], []
+    for path in files:
+        with open(path, encoding="utf-8") as f:
+            lines = f.read().split("\n")
+        check_includes(path, lines)
+        if path.endswith(".c") and path.startswith(ROOMS):
+            largest_files.append((len(lines), path))
+            inside = [(s, s + n) for s, n in functions(lines)]
+            for s, n in functions(lines):
+                largest_functions.append((n, f"{path}:{s - 1}"))
+            for n, line in enumerate(lines, 1):
+                if re.match(r"\s*#\s*if", line) and any(a <= n < b for a, b in inside):
+                    fault("#if", f"{path}:{n}", "inside a function")
+            if not lines[0].startswith("/*"):
+                fault("opening", f"{path}:1", "a file opens with its purpose")
+    return largest_files, largest_functions
+
+
+def check_format(files):
+    tool = shutil.which("clang-format-14") or shutil.which("clang-format")
+    if not tool:
+        print("lint: clang-format is not installed: format not checked")
+        return
+    r = subprocess.run([tool, "--dry-run", "-Werror", *files], capture_output=True, text=True, check=False)
+    bad = sorted({l.split(":")[0] for l in r.stderr.splitlines() if "error:" in l})
+    for path in bad:
+        fault("format", path, "run clang-format -i on it")
+
+
+def main():
+    pure, total = check_objects(sys.argv[1])
+    files = [p for p in sources() if not p.endswith("_table.h")]
+    largest_files, largest_functions = check_text(files)
+    check_format(files)
+    print(f"lint: {len(pure)} of {total} files are pure")
+    if "-v" in sys.argv:
+        print("\n".join("  " + p for p in pure))
+    print("largest files:     " + ", ".join(f"{p} {n}" for n, p in sorted(largest_files, reverse=True)[:5]))
+    print("largest functions: " + ", ".join(f"{p} {n}" for n, p in sorted(largest_functions, reverse=True)[:5]))
+    for f in faults:
+        print(f)
+    print(f"lint: {len(faults)} faults")
+    sys.exit(1 if faults else 0)
+
+
+main()
