@@ -1,0 +1,85 @@
+/* Samples kept in order: see samples.h. */
+#include "common/base/samples.h"
+
+#include <string.h>
+
+size_t metric_label_count(const struct metric_row *row)
+{
+    size_t n = row->labels && *row->labels ? 1 : 0;
+
+    for (const char *p = row->labels; p && *p; p++)
+        n += *p == ' ';
+    return n;
+}
+
+struct text metric_label_name(const struct metric_row *row, size_t i)
+{
+    const char *p = row->labels ? row->labels : "";
+
+    for (; i && *p; p++)
+        i -= *p == ' ';
+    return (struct text){p, i ? 0 : (uint32_t)strcspn(p, " ")};
+}
+
+static struct sample *add(struct samples *s, const struct metric_row *row, const struct text *labels)
+{
+    size_t n = metric_label_count(row);
+    struct sample *x;
+
+    if (s->n == s->room) {
+        size_t room = s->room ? s->room * 2 : 64;
+        struct sample *v = arena_array(s->arena, room, sizeof *v);
+
+        if (!v)
+            return NULL;
+        if (s->n)
+            memcpy(v, s->v, s->n * sizeof *v);
+        s->v = v;
+        s->room = room;
+    }
+    x = &s->v[s->n];
+    *x = (struct sample){.row = row};
+    for (size_t i = 0; i < n && i < METRIC_MAX_LABELS; i++) {
+        char *copy = arena_text(s->arena, labels[i].p, labels[i].n);
+
+        if (!copy)
+            return NULL;
+        x->labels[i] = (struct text){copy, labels[i].n};
+    }
+    s->n++;
+    return x;
+}
+
+static void put_real(struct sink *sink, const struct metric_row *row, const struct text *labels, double v)
+{
+    struct samples *s = (struct samples *)sink;
+    struct sample *x = add(s, row, labels);
+
+    if (x)
+        x->value = v;
+    else
+        s->lost++;
+}
+
+static void put_integer(struct sink *sink, const struct metric_row *row, const struct text *labels, int64_t v)
+{
+    put_real(sink, row, labels, (double)v * (row->mul ? row->mul : 1) / (row->div ? row->div : 1));
+}
+
+static void put_sketch(struct sink *sink, const struct metric_row *row, const struct text *labels,
+                       const struct sketch *v)
+{
+    struct samples *s = (struct samples *)sink;
+    struct sample *x = add(s, row, labels);
+
+    if (x)
+        x->sketch = v;
+    else
+        s->lost++;
+}
+
+void samples_init(struct samples *s, struct arena *a)
+{
+    *s = (struct samples){.sink = {.integer = put_integer, .real = put_real, .sketch = put_sketch},
+                          .arena = a};
+}
