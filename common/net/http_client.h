@@ -1,5 +1,6 @@
-/* HTTP(S) out, on libcurl's multi interface and our loop: HTTP/1.1, no redirects, no cookies, no proxy unless told, bounded answers, a deadline for
- * the whole. Idempotent requests are tried once more at once on a fresh connection when a kept one turns out dead. */
+/* HTTP(S) out, on libcurl's multi interface and our loop: HTTP/1.1, no redirects, no cookies, no proxy unless
+ * told, bounded answers, a deadline for the whole. Idempotent requests are tried once more at once on a fresh
+ * connection when a kept one turns out dead. */
 #ifndef SB_NET_HTTP_CLIENT_H
 #define SB_NET_HTTP_CLIENT_H
 
@@ -34,15 +35,15 @@ struct http_request {
     const char *method; /* "GET", "POST", "PUT", "DELETE", "HEAD" */
     const char *url;
     const char *unix_socket; /* connect here instead of the URL's host; may be NULL */
-    const char *interface; /* source address; may be NULL */
+    const char *interface;   /* source address; may be NULL */
     const struct http_header *headers;
     size_t n_headers;
     const void *body; /* copied */
     size_t body_len;
-    struct span timeout;   /* the whole; 0: 15 s */
-    size_t max_answer;     /* bytes of body; more is an error; 0: 1 MiB */
-    bool fresh;            /* a connection of its own, closed after */
-    bool insecure;         /* probes only: the certificate is read, not judged */
+    struct span timeout; /* the whole; 0: 15 s */
+    size_t max_answer;   /* bytes of body; more is an error; 0: 1 MiB */
+    bool fresh;          /* a connection of its own, closed after */
+    bool insecure;       /* probes only: the certificate is read, not judged */
     bool collect_headers;
 };
 
@@ -52,10 +53,11 @@ struct http_times {
 };
 
 struct http_result {
-    int code;       /* 0: an HTTP answer came; else ERR_TIMEOUT, ERR_TLS, ERR_IO, ERR_LIMIT, ERR_NOTFOUND (DNS) */
+    int code; /* 0: an HTTP answer came; else ERR_TIMEOUT, ERR_TLS, ERR_IO, ERR_LIMIT, ERR_NOTFOUND (DNS) */
     char error[256];
-    const char *reason; /* token: "dns" "connect" "tls" "timeout" "send" "receive" "too_large" "protocol" ; "" when code is 0 */
-    bool sent;      /* the request may have reached the server: its effect is unknown when code is not 0 */
+    const char *reason; /* token: "dns" "connect" "tls" "timeout" "send" "receive" "too_large" "protocol" ; ""
+                           when code is 0 */
+    bool sent; /* the request may have reached the server: its effect is unknown when code is not 0 */
     int status;
     const char *content_type; /* borrowed until the callback returns; "" when absent */
     const char *retry_after;  /* "" when absent */
@@ -64,13 +66,14 @@ struct http_result {
     struct http_times times;
     char remote[64];            /* address used */
     struct wall cert_not_after; /* {0} when not TLS or not known */
-    int tls_version_minor; /* 2 or 3; 0 unknown */
+    int tls_version_minor;      /* 2 or 3; 0 unknown */
 };
 typedef void (*http_done)(void *arg, const struct http_result *r);
 
-/* Starts a call; done is called exactly once from the loop, never from within this function. NULL and e when it can't even begin. */
-struct http_call *http_client_send(struct http_client *c, const struct http_request *r, http_done done, void *arg,
-                                   struct err *e);
+/* Starts a call; done is called exactly once from the loop, never from within this function. NULL and e when
+ * it can't even begin. */
+struct http_call *http_client_send(struct http_client *c, const struct http_request *r, http_done done,
+                                   void *arg, struct err *e);
 void http_call_cancel(struct http_call **call); /* done will not be called */
 
 #endif

@@ -1,5 +1,5 @@
-/* HTTP(S) in, on evhttp: a budget of connections, a deadline for each request from its first byte to its last, caps on header and body, identity of
- * the peer. Handlers may answer later, from the loop's thread. */
+/* HTTP(S) in, on evhttp: a budget of connections, a deadline for each request from its first byte to its
+ * last, caps on header and body, identity of the peer. Handlers may answer later, from the loop's thread. */
 #ifndef SB_NET_HTTP_SERVER_H
 #define SB_NET_HTTP_SERVER_H
 
@@ -19,21 +19,22 @@ struct http_server;
 struct http_exchange;
 
 struct http_server_params {
-    const char *listen;          /* "127.0.0.1:0", "[::1]:9871", "unix:/run/…" */
-    mode_t unix_mode;            /* of the socket file; 0: 0660 */
-    struct tls_server *tls;      /* NULL: plain. Borrowed */
-    unsigned max_connections;    /* accepting pauses at this many; 0: 1024 */
-    unsigned max_per_address;    /* 0: no limit */
-    size_t max_header;           /* 0: 16 KiB */
-    size_t max_body;             /* 0: 64 KiB */
-    struct span request_timeout; /* from the first byte of a request to its end, and for the handshake; 0: 15 s */
-    struct span idle_timeout;    /* between requests; 0: 120 s */
+    const char *listen;       /* "127.0.0.1:0", "[::1]:9871", "unix:/run/…" */
+    mode_t unix_mode;         /* of the socket file; 0: 0660 */
+    struct tls_server *tls;   /* NULL: plain. Borrowed */
+    unsigned max_connections; /* accepting pauses at this many; 0: 1024 */
+    unsigned max_per_address; /* 0: no limit */
+    size_t max_header;        /* 0: 16 KiB */
+    size_t max_body;          /* 0: 64 KiB */
+    struct span
+        request_timeout; /* from the first byte of a request to its end, and for the handshake; 0: 15 s */
+    struct span idle_timeout; /* between requests; 0: 120 s */
 };
 
 typedef void (*http_handler)(void *arg, struct http_exchange *x);
 
-struct http_server *http_server_new(struct loop *l, const struct http_server_params *p, http_handler handler, void *arg,
-                                    struct err *e);
+struct http_server *http_server_new(struct loop *l, const struct http_server_params *p, http_handler handler,
+                                    void *arg, struct err *e);
 /* Stops accepting; answers under way may still be given until free. */
 void http_server_drain(struct http_server *s);
 void http_server_free(struct http_server **s);
@@ -53,19 +54,23 @@ const char *http_path(const struct http_exchange *x);   /* without the query, no
 const char *http_query(const struct http_exchange *x);  /* raw, "" when none */
 const char *http_header(const struct http_exchange *x, const char *name); /* NULL when absent */
 bool http_header_twice(const struct http_exchange *x, const char *name);  /* stands there more than once */
-struct bytes http_body(struct http_exchange *x);        /* contiguous */
-const struct tls_identity *http_identity(const struct http_exchange *x); /* verified false on plain connections */
+struct bytes http_body(struct http_exchange *x);                          /* contiguous */
+const struct tls_identity *http_identity(
+    const struct http_exchange *x); /* verified false on plain connections */
 /* Unix socket: peer credentials; false on TCP. */
 bool http_peer_cred(const struct http_exchange *x, uid_t *uid, gid_t *gid, pid_t *pid);
 const char *http_peer_address(const struct http_exchange *x);
-/* One parameter of the query, decoded, into out[cap]; the i-th of that name. 0, ERR_NOTFOUND, ERR_LIMIT, ERR_MALFORMED. */
+/* One parameter of the query, decoded, into out[cap]; the i-th of that name. 0, ERR_NOTFOUND, ERR_LIMIT,
+ * ERR_MALFORMED. */
 int http_param(const struct http_exchange *x, const char *name, size_t i, char *out, size_t cap);
 
-/* Answers and ends the exchange (x is gone after). body is copied. extra may be NULL. Safe when the peer has left meanwhile. */
-void http_answer(struct http_exchange *x, int status, const char *content_type, const struct http_header *extra,
-                 size_t n_extra, const void *body, size_t len);
+/* Answers and ends the exchange (x is gone after). body is copied. extra may be NULL. Safe when the peer has
+ * left meanwhile. */
+void http_answer(struct http_exchange *x, int status, const char *content_type,
+                 const struct http_header *extra, size_t n_extra, const void *body, size_t len);
 /* As http_answer with a body that is taken over and released with release(arg) after sending. */
-void http_answer_taking(struct http_exchange *x, int status, const char *content_type, const struct http_header *extra,
-                        size_t n_extra, const void *body, size_t len, void (*release)(void *arg), void *arg);
+void http_answer_taking(struct http_exchange *x, int status, const char *content_type,
+                        const struct http_header *extra, size_t n_extra, const void *body, size_t len,
+                        void (*release)(void *arg), void *arg);
 
 #endif

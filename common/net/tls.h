@@ -1,5 +1,5 @@
-/* TLS contexts with certificates that can be exchanged while running. OpenSSL 3, TLS 1.2 or later, no renegotiation, session
- * tickets on. In tls_io.c. */
+/* TLS contexts with certificates that can be exchanged while running. OpenSSL 3, TLS 1.2 or later, no
+ * renegotiation, session tickets on. In tls_io.c. */
 #ifndef SB_NET_TLS_H
 #define SB_NET_TLS_H
 
@@ -25,13 +25,15 @@ struct tls_server *tls_server_new(const struct tls_files *f, struct err *e);
 void tls_server_free(struct tls_server **s);
 /* Reads the files again; on error the old context stays in use. Connections that exist keep theirs. */
 int tls_server_reload(struct tls_server *s, const struct tls_files *f, struct err *e);
-SSL *tls_server_ssl(struct tls_server *s, struct err *e); /* a new SSL to hand to a bufferevent, which takes it */
+SSL *tls_server_ssl(struct tls_server *s,
+                    struct err *e); /* a new SSL to hand to a bufferevent, which takes it */
 struct wall tls_server_not_after(const struct tls_server *s); /* of the certificate in use; {0} when none */
 
-/* Identities of the peer of a finished handshake: URI SANs of a certificate that has clientAuth, or the CN when use_cn. */
+/* Identities of the peer of a finished handshake: URI SANs of a certificate that has clientAuth, or the CN
+ * when use_cn. */
 enum { TLS_MAX_IDENTITIES = 16 };
 struct tls_identity {
-    bool verified;                /* a certificate was given and is valid */
+    bool verified; /* a certificate was given and is valid */
     unsigned n;
     char uri[TLS_MAX_IDENTITIES][256]; /* "securebase://agent/web-1", "securebase://role/viewer" */
     char cn[128];
