@@ -46,14 +46,9 @@ void sketch_clear(struct sketch *s)
     s->neg = (struct sketch_range){.counts = neg.counts, .room = neg.room};
 }
 
-static inline bool not_finite(double v)
-{
-    return (sketch_bits(v) & SKETCH_INF_BITS) == SKETCH_INF_BITS;
-}
-
 static __attribute__((noinline)) void sum_overflowed(struct sketch *s)
 {
-    if (!not_finite(s->sum))
+    if (!!sketch_finite(s->sum))
         return; /* only the error term left the doubles, next to their end: this one addition goes
                    uncompensated */
     if (s->sum != s->sum)
@@ -71,7 +66,7 @@ static inline void sum_add(struct sketch *s, double v)
     double low = s->sum_low + ((s->sum - (t - back)) + (v - back));
 
     s->sum = t;
-    if (__builtin_expect(not_finite(low), 0))
+    if (__builtin_expect(!sketch_finite(low), 0))
         sum_overflowed(s);
     else
         s->sum_low = low;
@@ -115,7 +110,7 @@ static __attribute__((noinline)) uint64_t *widen(struct sketch *s, struct sketch
     return r->counts + (i - r->offset);
 }
 
-int sketch_add(struct sketch *s, double v, uint64_t weight)
+static __attribute__((noinline)) int add_any(struct sketch *s, double v, uint64_t weight)
 {
     uint64_t bits = sketch_bits(v) & ~SKETCH_SIGN_BIT;
     struct sketch_range *r = v < 0 ? &s->neg : &s->pos;
@@ -141,6 +136,25 @@ int sketch_add(struct sketch *s, double v, uint64_t weight)
         return ERR_NOMEM;
     *slot += weight;
     account(s, v, weight);
+    return 0;
+}
+
+/* Almost every value is positive, within the extremes and within the window: that road is short and calls
+ * nobody. */
+int sketch_add(struct sketch *s, double v, uint64_t weight)
+{
+    uint64_t bits = sketch_bits(v);
+    uint32_t k;
+
+    if (bits - (SKETCH_ZERO_BITS + 1) >= SKETCH_INF_BITS - (SKETCH_ZERO_BITS + 1) ||
+        weight - 1 >= UINT64_MAX - s->count)
+        return add_any(s, v, weight);
+    k = (uint32_t)sketch_shift(sketch_finest(bits), SKETCH_SCALE_MAX - s->scale) - (uint32_t)s->pos.offset;
+    if (k >= s->pos.n || v < s->min || v > s->max)
+        return add_any(s, v, weight);
+    s->pos.counts[k] += weight;
+    s->count += weight;
+    sum_add(s, weight == 1 ? v : v * (double)weight);
     return 0;
 }
 

@@ -146,11 +146,6 @@ static bool get_double(struct reader *r, double *v)
     return true;
 }
 
-static bool finite(double v)
-{
-    return (sketch_bits(v) & SKETCH_INF_BITS) != SKETCH_INF_BITS;
-}
-
 /* Everything before the ranges. */
 static int read_head(struct reader *r, struct sketch *s)
 {
@@ -164,7 +159,7 @@ static int read_head(struct reader *r, struct sketch *s)
     s->scale = (int32_t)scale;
     if (s->sum != s->sum)
         return bad(r, "sum is not a number");
-    if (!finite(s->min) || !finite(s->max) || s->min > s->max)
+    if (!sketch_finite(s->min) || !sketch_finite(s->max) || s->min > s->max)
         return bad(r, "min and max are not finite and in order");
     if (!s->count && (s->sum != 0 || s->min != 0 || s->max != 0 || s->zero_count))
         return bad(r, "is empty, yet sum, min, max or zero_count is not 0");
@@ -233,9 +228,15 @@ static int read_sketch(struct reader *r, struct sketch *s, bool build)
     return rc;
 }
 
+/* An empty input may come without an address, to which C lets nothing be added. */
+static struct reader reader_of(const uint8_t *p, size_t n, struct err *e)
+{
+    return (struct reader){p, n ? p + n : p, e};
+}
+
 int sketch_decode(struct sketch *s, const uint8_t *p, size_t n, size_t *used, struct err *e)
 {
-    struct reader r = {p, p + n, e};
+    struct reader r = reader_of(p, n, e);
     int rc;
 
     sketch_clear(s);
@@ -249,7 +250,7 @@ int sketch_decode(struct sketch *s, const uint8_t *p, size_t n, size_t *used, st
 
 int sketch_check(const uint8_t *p, size_t n, size_t *used, struct err *e)
 {
-    struct reader r = {p, p + n, e};
+    struct reader r = reader_of(p, n, e);
     struct sketch s = {0};
     int rc = read_sketch(&r, &s, false);
 

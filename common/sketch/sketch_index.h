@@ -44,6 +44,11 @@ static inline double sketch_double(uint64_t bits)
     return v;
 }
 
+static inline bool sketch_finite(double v)
+{
+    return (sketch_bits(v) & SKETCH_INF_BITS) != SKETCH_INF_BITS;
+}
+
 /* floor(i / 2^d). gcc and clang shift negative numbers arithmetically (C leaves it to the implementation). */
 static inline int32_t sketch_shift(int32_t i, int d)
 {
