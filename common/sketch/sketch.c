@@ -48,7 +48,7 @@ void sketch_clear(struct sketch *s)
 
 static __attribute__((noinline)) void sum_overflowed(struct sketch *s)
 {
-    if (!!sketch_finite(s->sum))
+    if (sketch_finite(s->sum))
         return; /* only the error term left the doubles, next to their end: this one addition goes
                    uncompensated */
     if (s->sum != s->sum)
