@@ -80,24 +80,25 @@ void range_cover(struct sketch_range *r, struct extent x)
 void range_downscale(struct sketch_range *r, int d)
 {
     int32_t first = sketch_shift(r->offset, d);
-    uint32_t at = 0; /* never ahead of k, so that nothing is overwritten before it is read */
-    uint64_t sum = 0;
+    uint32_t size = 1u << d, k = 0,
+             at = 0; /* at is never ahead of k: nothing is overwritten before it is read */
+    uint32_t end =
+        (uint32_t)((first + 1) * (int32_t)size - r->offset); /* of the first group, which may be partial */
 
     if (!r->n || !d)
         return;
-    for (uint32_t k = 0; k < r->n; k++) {
-        uint32_t to = (uint32_t)(sketch_shift(r->offset + (int32_t)k, d) - first);
+    while (k < r->n) {
+        uint64_t sum = 0;
 
-        if (to != at) {
-            r->counts[at] = sum;
-            sum = 0;
-            at = to;
-        }
-        sum += r->counts[k];
+        if (end > r->n)
+            end = r->n;
+        for (; k < end; k++)
+            sum += r->counts[k];
+        r->counts[at++] = sum;
+        end += size;
     }
-    r->counts[at] = sum;
     r->offset = first;
-    r->n = at + 1;
+    r->n = at;
 }
 
 /* Four counts at once. gcc 12 at -O2 leaves the plain loop scalar; the type makes it two SSE2, two NEON or
