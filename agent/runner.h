@@ -40,6 +40,7 @@ struct runner_params {
     const struct config
         *config;          /* borrowed while runner_new runs; its rows include those of collector_sections */
     struct span interval; /* of the agent */
+    bool every_tick;      /* each collector is due at each tick, whatever its interval (--once) */
     const char *
         only; /* run this collector alone, enabled or not ("cpu", "redis", "redis main"); NULL: all enabled */
     struct loop *loop; /* borrowed */

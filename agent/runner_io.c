@@ -69,9 +69,10 @@ static void on_called(void *arg, const struct call_job *jobs, const struct call_
     struct entry *en = arg;
     struct err e = {0};
     struct sink *s = sink_of(en);
+    int rc = s ? en->c->called(en->state, &en->tick, jobs, answers, n, s, &e) : 0;
 
-    if (s)
-        finished(en, en->c->called(en->state, &en->tick, jobs, answers, n, s, &e), &e);
+    if (s && (rc || en->c->shape == COLLECTOR_CALL))
+        finished(en, rc, &e);
     en->plan.stuck = calls_stuck(en->calls);
 }
 
@@ -146,6 +147,8 @@ void runner_tick(struct runner *r, struct wall at, struct mono now)
         struct span since;
         bool out = (en->calls && calls_busy(en->calls)) || (en->ask && ask_busy(en->ask));
 
+        if (r->p.every_tick)
+            plan_again(&en->plan);
         if (!plan_due(&en->plan, at, now, &since))
             continue;
         if (!out || en->c->shape == COLLECTOR_READ)
@@ -187,10 +190,12 @@ static int setup_times(struct entry *en, const struct section *options, struct e
 
     if (option_set(options, "interval"))
         asked = option_span(options, "interval");
+    if (en->r->p.every_tick)
+        written = false;
     if (written && asked.ns % agent.ns != 0)
         return err_set(e, ERR_CONFIG, "%s: [%s] interval: has to be a multiple of the agent's (%lld ms)",
                        option_origin(options, "interval"), en->name, (long long)span_to_ms(agent));
-    en->plan.interval = plan_interval(asked, agent);
+    en->plan.interval = plan_interval(en->r->p.every_tick ? agent : asked, agent);
     en->plan.timeout = option_span(options, "timeout");
     return 0;
 }

@@ -48,6 +48,11 @@ bool plan_due(struct plan *p, struct wall at, struct mono now, struct span *sinc
     return true;
 }
 
+void plan_again(struct plan *p)
+{
+    p->slot = INT64_MIN;
+}
+
 void plan_finished(struct plan *p, bool success, struct span took)
 {
     p->success = success;

@@ -25,6 +25,7 @@ struct plan {
  * at the first). A step of the wall clock moves slots but is not counted as missed: that goes by the boot
  * clock. */
 bool plan_due(struct plan *p, struct wall at, struct mono now, struct span *since);
+void plan_again(struct plan *p); /* due at the next tick in any case */
 void plan_finished(struct plan *p, bool success, struct span took);
 
 /* Puts the rows of runner.h for one collector. */

@@ -1,0 +1,85 @@
+/* --once: a loop that samples twice and ends. See once.h. */
+#include <stdlib.h>
+
+#include "agent/once.h"
+#include "agent/runner.h"
+
+struct run {
+    struct loop *loop;
+    struct runner *runner;
+    struct once *once;
+    struct timer *timer;
+    struct span settle;
+    struct wall at;
+    int phase; /* 0: first sampling is due, 1: its answers, then the second, 2: its answers */
+};
+
+static struct sink *sink_for(void *arg, struct span interval, struct wall at, const struct wire_label *extra,
+                             uint32_t n)
+{
+    struct run *r = arg;
+
+    (void)interval;
+    if (at.ms != r->at.ms)
+        return NULL;
+    once_extra(r->once, extra, n);
+    return once_sink(r->once);
+}
+
+static void on_timer(void *arg)
+{
+    struct run *r = arg;
+
+    if (r->phase < 2) {
+        struct wall now = clock_wall();
+
+        once_clear(r->once);
+        r->at = now.ms > r->at.ms ? now : wall_add(r->at, span_ms(1));
+        r->phase++;
+        runner_tick(r->runner, r->at, clock_mono());
+        timer_set(r->timer, r->phase == 1 ? r->settle : span_ms(2));
+    } else if (runner_idle(r->runner)) {
+        loop_stop(r->loop);
+    } else {
+        timer_set(r->timer, span_ms(2));
+    }
+}
+
+int once_run(const struct once_params *p, struct buf *out, struct err *e)
+{
+    struct run r = {.settle = p->settle.ns > 0 ? p->settle : span_s(1)};
+    int rc = ERR_NOMEM;
+
+    r.loop = loop_new(e);
+    r.once = r.loop ? once_new(NULL) : NULL;
+    r.timer = r.once ? timer_new(r.loop, on_timer, &r) : NULL;
+    if (!r.timer) {
+        err_set(e, ERR_NOMEM, "no memory to sample");
+        goto out;
+    }
+    r.runner = runner_new(&(struct runner_params){.root = p->root ? p->root : "",
+                                                  .config = p->config,
+                                                  .interval = r.settle,
+                                                  .every_tick = true,
+                                                  .only = p->only,
+                                                  .loop = r.loop,
+                                                  .target = {sink_for, &r}},
+                          e);
+    if (!r.runner) {
+        rc = e->code;
+        goto out;
+    }
+    timer_set(r.timer, span_ns(0));
+    rc = loop_run(r.loop);
+    if (!rc && !p->only) {
+        once_extra(r.once, NULL, 0);
+        runner_metrics(r.runner, once_sink(r.once));
+    }
+    rc = rc ? rc : once_render(r.once, p->format, out, e);
+out:
+    timer_free(&r.timer);
+    runner_free(&r.runner);
+    once_free(&r.once);
+    loop_free(&r.loop);
+    return rc;
+}
