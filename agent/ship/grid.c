@@ -149,8 +149,10 @@ static struct grid_series *place(struct grid *g, const struct metric_row *row, c
     struct grid_series *s;
     uint32_t tick = g->ticks - 1;
 
-    if (!g->open)
+    if (!g->open) {
+        g->stats.refused_late++;
         return NULL;
+    }
     if (!make_key(g, row, labels)) {
         g->stats.refused_limit++;
         return NULL;
@@ -184,6 +186,7 @@ static void mark(struct grid *g, struct grid_series *s)
     s->n_present++;
     s->seen = g->life;
     g->stats.samples++;
+    g->values++;
 }
 
 static double scaled(const struct grid_series *s, int64_t v)
@@ -264,6 +267,11 @@ static void put_sketch(struct sink *sink, const struct metric_row *row, const st
 uint32_t grid_ticks(const struct grid *g)
 {
     return g->ticks;
+}
+
+uint64_t grid_values(const struct grid *g)
+{
+    return g->values;
 }
 
 struct grid_stats grid_stats(const struct grid *g)

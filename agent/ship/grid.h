@@ -43,13 +43,15 @@ struct sink *grid_sink(struct grid *g); /* borrowed; puts into the tick that is 
 void grid_extra(struct grid *g, const struct wire_label *labels, uint32_t n);
 void grid_end(struct grid *g);
 
-uint32_t grid_ticks(const struct grid *g); /* since the last sealing */
+uint32_t grid_ticks(const struct grid *g);  /* since the last sealing */
+uint64_t grid_values(const struct grid *g); /* put since the last sealing */
 
 struct grid_stats {
     uint64_t samples;       /* put, over the life; a sketch counts one */
     uint64_t refused_limit; /* by max_series or memory */
     uint64_t refused_twice; /* same series twice in a tick: the first holds */
     uint64_t refused_value; /* a counter below 0 or not finite, a name or label that the wire does not take */
+    uint64_t refused_late;  /* no tick was open */
     uint64_t refused_kind;  /* the name is there with another kind */
     uint32_t series;
 };

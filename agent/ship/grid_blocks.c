@@ -179,6 +179,7 @@ void grid_sealed(struct grid *g)
     if (dropped)
         grid_forget_guesses(g);
     g->ticks = 0;
+    g->values = 0;
     g->open = false;
     buf_clear(&g->sketches);
 }

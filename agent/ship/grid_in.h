@@ -76,8 +76,9 @@ struct grid {
     struct grid_block *blocks; /* owned */
     uint32_t n_blocks, room_blocks;
 
-    uint64_t life;  /* ticks begun so far */
-    uint32_t ticks; /* of this batch */
+    uint64_t life;   /* ticks begun so far */
+    uint32_t ticks;  /* of this batch */
+    uint64_t values; /* of this batch */
     bool open;
     int64_t *times; /* owned: max_ticks */
     int32_t *jitter;
