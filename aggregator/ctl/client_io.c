@@ -1,0 +1,164 @@
+/* sbctl's connection to an aggregator: one loop that runs while a request is under way. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "aggregator/ctl/ctl.h"
+#include "common/net/http_client.h"
+#include "common/net/loop.h"
+
+enum { ANSWER_MOST = 64 << 20 };
+
+struct ctl {
+    struct loop *loop;
+    struct http_client *client;
+    const struct ctl_options *o;
+    char authorization[1100];
+    /* of the request under way */
+    struct buf *out;
+    struct err *e;
+    int rc;
+};
+
+/* --token file:PATH, as the daemons take it. */
+static int read_token(struct ctl *c, const char *token, struct err *e)
+{
+    char text[1024] = "";
+    FILE *f;
+
+    if (strncmp(token, "file:", 5) != 0)
+        return err_set(e, ERR_CONFIG,
+                       "--token: file:PATH is allowed, so that no secret stands in a command line");
+    f = fopen(token + 5, "re");
+    if (!f || !fgets(text, sizeof text, f)) {
+        if (f)
+            (void)fclose(f);
+        return err_set(e, ERR_IO, "--token: %s can't be read", token + 5);
+    }
+    (void)fclose(f);
+    text[strcspn(text, "\r\n")] = 0;
+    (void)snprintf(c->authorization, sizeof c->authorization, "Bearer %s", text);
+    return 0;
+}
+
+struct ctl *ctl_new(const struct ctl_options *o, struct err *e)
+{
+    struct http_client_params p = {.ca = o->ca, .cert = o->cert, .key = o->key, .user_agent = "sbctl"};
+    struct ctl *c = mem_alloc(NULL, sizeof *c);
+
+    if (!c) {
+        err_set(e, ERR_NOMEM, "no memory");
+        return NULL;
+    }
+    c->o = o;
+    c->loop = loop_new(e);
+    c->client = c->loop ? http_client_new(c->loop, &p, e) : NULL;
+    if (!c->client || (o->token && read_token(c, o->token, e) != 0))
+        ctl_free(&c);
+    return c;
+}
+
+void ctl_free(struct ctl **c)
+{
+    if (!*c)
+        return;
+    http_client_free(&(*c)->client);
+    loop_free(&(*c)->loop);
+    mem_free(NULL, *c, sizeof **c);
+    *c = NULL;
+}
+
+static void done(void *arg, const struct http_result *r)
+{
+    struct ctl *c = arg;
+
+    loop_stop(c->loop);
+    buf_clear(c->out);
+    if (r->code) {
+        c->rc = err_set(c->e, r->code, "%s", r->error);
+        return;
+    }
+    buf_put(c->out, r->body.p, r->body.n);
+    if (r->status / 100 != 2) {
+        cJSON *o = cJSON_ParseWithLength((const char *)r->body.p, r->body.n);
+
+        c->rc =
+            err_set(c->e, r->status == 404 ? ERR_NOTFOUND : ERR_STATE, "%d: %s", r->status,
+                    o && *json_text(o, "error") ? json_text(o, "error") : "the answer has no explanation");
+        cJSON_Delete(o);
+    }
+}
+
+static int request(struct ctl *c, const char *method, const char *path, struct buf *out, struct err *e)
+{
+    struct http_header h = {"Authorization", c->authorization};
+    struct http_request r = {.method = method,
+                             .headers = &h,
+                             .n_headers = *c->authorization ? 1 : 0,
+                             .timeout = span_s(15),
+                             .max_answer = ANSWER_MOST,
+                             .unix_socket = c->o->url ? NULL : c->o->socket};
+    struct buf url;
+    const char *base = c->o->url ? c->o->url : "http://localhost";
+    size_t n = strlen(base);
+
+    buf_init(&url, NULL, 16384);
+    buf_put(&url, base, n && base[n - 1] == '/' ? n - 1 : n);
+    buf_str(&url, path);
+    r.url = buf_text(&url);
+    c->out = out;
+    c->e = e;
+    c->rc = 0;
+    if (!http_client_send(c->client, &r, done, c, e))
+        c->rc = e->code;
+    else if (loop_run(c->loop) != 0)
+        c->rc = err_set(e, ERR_IO, "the loop failed");
+    if (c->rc && c->rc != ERR_NOTFOUND && c->rc != ERR_STATE)
+        (void)err_prefix(e, "%s", c->o->url ? c->o->url : c->o->socket);
+    buf_free(&url);
+    return c->rc;
+}
+
+int ctl_get(struct ctl *c, const char *path, struct buf *out, struct err *e)
+{
+    return request(c, "GET", path, out, e);
+}
+
+int ctl_post(struct ctl *c, const char *path, struct buf *out, struct err *e)
+{
+    return request(c, "POST", path, out, e);
+}
+
+cJSON *ctl_json(struct ctl *c, const char *path, struct err *e)
+{
+    struct buf out;
+    cJSON *o = NULL;
+
+    buf_init(&out, NULL, ANSWER_MOST);
+    if (ctl_get(c, path, &out, e) == 0) {
+        o = cJSON_ParseWithLength((const char *)out.data, out.len);
+        if (!o)
+            err_set(e, ERR_MALFORMED, "the answer to %s is not JSON", path);
+    }
+    buf_free(&out);
+    return o;
+}
+
+bool ctl_terminal(int *columns, int *rows)
+{
+    struct winsize w = {0};
+
+    if (!isatty(STDOUT_FILENO))
+        return false;
+    (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &w);
+    *columns = w.ws_col ? w.ws_col : 80;
+    *rows = w.ws_row ? w.ws_row : 24;
+    return true;
+}
+
+void ctl_print(const struct buf *b)
+{
+    (void)fwrite(b->data, 1, b->len, stdout);
+    (void)fflush(stdout);
+}

@@ -1,0 +1,123 @@
+/* sbctl's commands: see ctl.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "aggregator/ctl/ctl.h"
+#include "common/net/loop.h"
+
+enum { SHOWN_MOST = 64 << 20 };
+
+void ctl_escape(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c))
+            buf_u8(out, c);
+        else
+            buf_fmt(out, "%%%02X", c);
+    }
+}
+
+/* Prints the answer as it came (--json), or what `show` makes of it. */
+static int fetch(struct ctl *c, const struct ctl_options *o, const char *path,
+                 void (*show)(const cJSON *, struct buf *), struct err *e)
+{
+    struct buf out;
+    cJSON *answer = NULL;
+    int rc = 0;
+
+    buf_init(&out, NULL, SHOWN_MOST);
+    if (o->json) {
+        rc = ctl_get(c, path, &out, e);
+    } else {
+        answer = ctl_json(c, path, e);
+        rc = answer ? 0 : e->code;
+        if (answer)
+            show(answer, &out);
+    }
+    if (!rc)
+        ctl_print(&out);
+    cJSON_Delete(answer);
+    buf_free(&out);
+    return rc;
+}
+
+static int no_arguments(int argc, char **argv, struct err *e)
+{
+    return argc ? err_set(e, ERR_CONFIG, "\"%s\": no argument is expected here", argv[0]) : 0;
+}
+
+int ctl_status(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
+{
+    int rc = no_arguments(argc, argv, e);
+
+    return rc ? rc : fetch(c, o, "/api/v1/status", show_status, e);
+}
+
+static void show_agents_now(const cJSON *agents, struct buf *out)
+{
+    char now[WALL_TEXT];
+
+    show_agents(agents, wall_text(clock_wall(), now), out);
+}
+
+static int forget(struct ctl *c, const struct ctl_options *o, const char *agent, struct err *e)
+{
+    struct buf path, out;
+    int rc;
+
+    if (!o->reason)
+        return err_set(e, ERR_CONFIG, "agents forget: --reason TEXT is needed");
+    buf_init(&path, NULL, 8192);
+    buf_init(&out, NULL, 65536);
+    buf_str(&path, "/api/v1/agents/forget?agent=");
+    ctl_escape(&path, agent);
+    buf_str(&path, "&reason=");
+    ctl_escape(&path, o->reason);
+    if (o->request_id) {
+        buf_str(&path, "&request_id=");
+        ctl_escape(&path, o->request_id);
+    }
+    rc = ctl_post(c, buf_text(&path), &out, e);
+    if (!rc && o->json)
+        ctl_print(&out);
+    else if (!rc)
+        (void)printf("%s is forgotten\n", agent);
+    buf_free(&path);
+    buf_free(&out);
+    return rc;
+}
+
+int ctl_agents(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
+{
+    if (argc == 2 && strcmp(argv[0], "forget") == 0)
+        return forget(c, o, argv[1], e);
+    if (argc)
+        return err_set(e, ERR_CONFIG, "agents: nothing, or \"forget AGENT\", is expected");
+    return fetch(c, o, "/api/v1/agents?limit=10000", show_agents_now, e);
+}
+
+int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
+{
+    const char *const names[] = {"metric", "by", "window"};
+    const char *const values[] = {argc ? argv[0] : NULL, o->by, o->window};
+    struct buf path;
+    char sign = '?';
+    int rc;
+
+    if (argc > 1)
+        return err_set(e, ERR_CONFIG, "percentiles: one METRIC is expected");
+    buf_init(&path, NULL, 16384);
+    buf_str(&path, "/api/v1/percentiles");
+    for (int i = 0; i < 3; i++) {
+        if (!values[i])
+            continue;
+        buf_fmt(&path, "%c%s=", sign, names[i]);
+        ctl_escape(&path, values[i]);
+        sign = '&';
+    }
+    rc = fetch(c, o, buf_text(&path), show_percentiles, e);
+    buf_free(&path);
+    return rc;
+}

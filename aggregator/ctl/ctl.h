@@ -1,0 +1,72 @@
+/* sbctl: the operator's hand on an aggregator. One command per row; each asks the API and shows the answer as
+ * a table or, with --json, as it came. */
+#ifndef SB_CTL_CTL_H
+#define SB_CTL_CTL_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+
+struct ctl_options {
+    const char *url;    /* NULL: the unix socket */
+    const char *socket; /* its path */
+    const char *ca, *cert, *key, *token;
+    bool json, once;
+    const char *by, *window, *reason, *request_id;
+    int interval; /* seconds, of top */
+};
+
+struct ctl; /* a connection to one aggregator: client_io.c */
+struct ctl *ctl_new(const struct ctl_options *o, struct err *e);
+void ctl_free(struct ctl **c);
+/* GET or POST of a path with its query; the body into out (cleared). 0 for 2xx, ERR_NOTFOUND for 404, else a
+ * negative code with the aggregator's own sentence. */
+int ctl_get(struct ctl *c, const char *path, struct buf *out, struct err *e);
+int ctl_post(struct ctl *c, const char *path, struct buf *out, struct err *e);
+/* As ctl_get, parsed; release with cJSON_Delete. NULL and e. */
+cJSON *ctl_json(struct ctl *c, const char *path, struct err *e);
+/* Appends text as a query value (RFC 3986 unreserved characters stay). */
+void ctl_escape(struct buf *out, const char *text);
+/* Whether standard output is a terminal, and its size. */
+bool ctl_terminal(int *columns, int *rows);
+void ctl_print(const struct buf *b); /* to standard output */
+
+/* Commands: argv behind the verb. 0, or a negative code with e. */
+int ctl_status(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_agents(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_top(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+
+/* ---- what is shown: pure ---- */
+
+/* A table: cells by rows, the first row the heading; right[i] aligns column i to the right. */
+struct table {
+    struct buf cells;  /* texts, each terminated */
+    size_t columns, n; /* n: cells so far */
+    bool right[16];
+};
+void table_init(struct table *t, size_t columns,
+                const char *alignment); /* alignment: 'l' or 'r' for each column */
+void table_free(struct table *t);
+void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void table_print(const struct table *t, struct buf *out);
+
+const char *json_text(const cJSON *o, const char *key); /* "" when absent */
+double json_number(const cJSON *o, const char *key);    /* NaN when absent */
+/* "12 s", "3 min", "2 h 5 min", "4 d": how long before now the RFC 3339 text lies; "-" when it is none. */
+void age_text(const char *now, const char *then, char out[32]);
+/* A number for people: 3 significant digits. */
+void short_number(double v, char out[32]);
+
+void show_status(const cJSON *status, struct buf *out);
+void show_agents(const cJSON *agents, const char *now, struct buf *out);
+void show_percentiles(const cJSON *percentiles, struct buf *out);
+/* One frame of top. before: the status of the frame before, for rates; NULL at first. rows: lines to fill, 0:
+ * all. */
+void show_top(const cJSON *status, const cJSON *before, const cJSON *agents, const cJSON *series,
+              const cJSON *percentiles, int rows, struct buf *out);
+
+#endif

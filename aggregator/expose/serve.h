@@ -1,0 +1,48 @@
+/* The serve thread: scrapes, API and console, from snapshots. It never touches the series; it asks for a
+ * view, and all requests that wait meanwhile share it. */
+#ifndef SB_EXPOSE_SERVE_H
+#define SB_EXPOSE_SERVE_H
+
+#include <stdbool.h>
+
+#include "aggregator/expose/view.h"
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/daemon/log.h"
+#include "common/net/loop.h"
+
+extern const struct section_row http_section; /* [http] */
+
+/* An act of an operator that came in; 0, or a negative code with a sentence. Called on the serve thread, may
+ * block for a moment. */
+struct serve_actor {
+    char who[128];        /* "uid 0", "role operator" */
+    char reason[256];     /* --reason; "" when none was given */
+    char request_id[128]; /* the same id twice is one act */
+};
+
+struct serve_params {
+    const struct config *config; /* borrowed for the call: [http], [aggregator] region and role */
+    struct log *log;
+    struct wall started;
+    bool (*ready)(void *arg); /* any thread */
+    /* Makes a view and posts it: done(done_arg, g) on `loop`; takes g over. NULL when there was no memory. */
+    void (*ask)(void *arg, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
+                void *done_arg);
+    /* Adds what rooms outside the ingest thread tell of themselves. */
+    void (*more)(void *arg, struct sink *out);
+    int (*forget_agent)(void *arg, const char *agent, const struct serve_actor *actor, struct err *e);
+    void *arg;
+};
+
+struct serve;
+struct serve *serve_start(const struct serve_params *p, struct err *e); /* binds, then starts the thread */
+void serve_stop(struct serve **s);
+int serve_reload(struct serve *s, const struct config *config,
+                 struct err *e); /* what is reloadable, certificates */
+unsigned serve_port(const struct serve *s);
+
+/* Mistakes across options of [http]. 0 or ERR_CONFIG. */
+int serve_check(const struct config *config, struct buf *report, struct err *e);
+
+#endif
