@@ -6,7 +6,11 @@
 #include "common/base/err.h"
 #include "common/net/loop.h"
 
-enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 };
+enum {
+    EXIT_USAGE = 2,
+    EXIT_CONFIG = 78,
+    DAEMON_STOP_SECONDS = 10, /* from the first TERM or INT; then the process is ended with status 1 */
+};
 
 /* First thing in main: SIGPIPE ignored, umask 0027. */
 void daemon_early(void);
@@ -21,6 +25,8 @@ struct signal_calls {
 /* Signals arrive in the loop, so the calls may do anything. Block them in other threads: daemon_block_signals
  * before threads start. */
 struct signals;
+/* calls is copied; all four must be set. The signals stay blocked in this thread and those it starts: a child
+ * process needs its mask reset before exec (posix_spawnattr_setsigmask). */
 struct signals *signals_new(struct loop *l, const struct signal_calls *calls, struct err *e);
 void signals_free(struct signals **s);
 void daemon_block_signals(void); /* for threads other than the one with the loop above */
