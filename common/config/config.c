@@ -7,14 +7,12 @@
 
 const struct section *config_section(const struct config *c, const char *name)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i < c->n_rows; i++) {
-        if (!c->rows[i].named && !strcmp(c->rows[i].name, name))
-            return c->first[i];
-    }
-    assert(!"a section of the rows");
-    return NULL;
+    while (i < c->n_rows && (c->rows[i].named || strcmp(c->rows[i].name, name)))
+        i++;
+    assert(i < c->n_rows); /* a section of the rows */
+    return c->first[i];
 }
 
 const struct section *config_named(const struct config *c, const char *name, size_t i)
@@ -44,14 +42,12 @@ const char *section_origin(const struct section *s)
 /* The value of a key of the rows; anything else is a mistake of the program. */
 static const struct value *find(const struct section *s, const char *key)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i < s->row->n_rows; i++) {
-        if (!strcmp(s->row->rows[i].key, key))
-            return &s->values[i];
-    }
-    assert(!"a key of the section's rows");
-    return NULL;
+    while (i < s->row->n_rows && strcmp(s->row->rows[i].key, key))
+        i++;
+    assert(i < s->row->n_rows);
+    return &s->values[i];
 }
 
 static const struct value *find_type(const struct section *s, const char *key, enum option_type a,

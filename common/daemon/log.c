@@ -10,40 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/config/text.h"
+
 enum {
     MSG_MAX = 512, /* bytes of a text before escaping, which makes at most 6 of one */
     TEXT_MAX = 1024,
     NAME_MAX_LOG = 64,
-    TAIL = 32,      /* kept free for cut=N and what closes the line */
-    PAIRS_MAX = 24, /* of a complaint, its repeats among them */
+    TAIL = 32, /* kept free for cut=N and what closes the line */
 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const int priorities[] = {7, 6, 4, 3}; /* sd-daemon(3) */
-
-/* Length of the UTF-8 sequence at p (1 to 4), or 0 when it is none (RFC 3629: no overlongs, no surrogates).
- */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-    static const unsigned char low[] = {0x80, 0x80, 0xA0, 0x90}; /* least second byte behind C2…, E0, F0 */
-    size_t need, i;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xC2 || p[0] > 0xF4)
-        return 0;
-    need = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-    if (n < need)
-        return 0;
-    if ((p[0] == 0xE0 && p[1] < low[2]) || (p[0] == 0xF0 && p[1] < low[3]) || (p[0] == 0xED && p[1] > 0x9F) ||
-        (p[0] == 0xF4 && p[1] > 0x8F))
-        return 0;
-    for (i = 1; i < need; i++) {
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    return need;
-}
 
 /* n bytes of text within quotes that the caller writes. Escapes are JSON's, which logfmt readers understand
  * as well. */
@@ -90,11 +67,7 @@ static void put_text(struct buf *out, bool json, const char *s, size_t max)
     size_t n = strlen(s);
     bool cut = n > max;
 
-    if (cut) {
-        n = max;
-        while (n > max - 4 && ((unsigned char)s[n] & 0xC0) == 0x80)
-            n--; /* not within a character */
-    }
+    n = utf8_cut(s, n, max);
     if (!json && !cut && is_plain(s, n)) {
         buf_put(out, s, n);
         return;
@@ -181,39 +154,27 @@ void log_format_line(struct buf *out, enum log_format format, bool journald, str
 
 static const int64_t first_wait = 1000000000LL, longest_wait = 600 * 1000000000LL;
 
-static void write_with_repeats(struct log *l, enum log_level level, const char *component, const char *msg,
-                               const struct kv *kv, size_t n, uint64_t held)
-{
-    struct kv all[PAIRS_MAX];
-    size_t i, m = n < PAIRS_MAX - 1 ? n : PAIRS_MAX - 1;
-
-    for (i = 0; i < m; i++)
-        all[i] = kv[i];
-    if (held)
-        all[m++] = kv_u("repeats", held);
-    log_write(l, level, component, msg, all, m);
-}
-
-void log_complain(struct log *l, struct complaint *c, struct mono now, enum log_level level,
-                  const char *component, const char *msg, const struct kv *kv, size_t n)
+bool complaint_due(struct complaint *c, struct mono now, uint64_t *held)
 {
     if (c->active && mono_before(now, c->next)) {
         c->held++;
-        return;
+        return false;
     }
-    write_with_repeats(l, level, component, msg, kv, n, c->held);
+    *held = c->held;
     c->wait = span_ns(!c->active                      ? first_wait
                       : c->wait.ns < longest_wait / 2 ? c->wait.ns * 2
                                                       : longest_wait);
     c->next = mono_add(now, c->wait);
     c->active = true;
     c->held = 0;
+    return true;
 }
 
-void log_recovered(struct log *l, struct complaint *c, const char *component, const char *msg)
+bool complaint_over(struct complaint *c, uint64_t *held)
 {
-    if (!c->active)
-        return;
-    write_with_repeats(l, LOG_INFO, component, msg, NULL, 0, c->held);
+    bool active = c->active;
+
+    *held = c->held;
     *c = (struct complaint){.active = false};
+    return active;
 }

@@ -82,7 +82,7 @@ void log_write(struct log *l, enum log_level level, const char *component, const
 
 /* Holds repeats back: zero-initialise. The first failure is logged, the next after 1 s, 2 s, 4 s … at most
  * every 10 min, each with repeats=N (those held back since the line before); recovery is logged once, at
- * info. Pure but for log_write. */
+ * info. */
 struct complaint {
     bool active;
     struct mono next;
@@ -95,6 +95,11 @@ void log_recovered(struct log *l, struct complaint *c, const char *component, co
 #define COMPLAIN(l, c, now, level, component, msg, ...)                                                      \
     log_complain((l), (c), (now), (level), (component), (msg), (const struct kv[]){__VA_ARGS__},             \
                  sizeof((const struct kv[]){__VA_ARGS__}) / sizeof(struct kv))
+
+/* The pure half, for those who write elsewhere: whether a line is due now, and how many were held back since
+ * the last; whether there was something to recover from. */
+bool complaint_due(struct complaint *c, struct mono now, uint64_t *held);
+bool complaint_over(struct complaint *c, uint64_t *held);
 
 /* The pure formatter, for tests: one line with its newline. */
 void log_format_line(struct buf *out, enum log_format format, bool journald, struct wall now,

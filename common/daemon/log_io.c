@@ -12,7 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEVELS = LOG_ERROR + 1 };
+enum {
+    LEVELS = LOG_ERROR + 1,
+    PAIRS_MAX = 24, /* of a complaint, its repeats among them */
+};
 
 struct log {
     int fd; /* ours when file is set, else 2 */
@@ -135,4 +138,34 @@ void log_write(struct log *l, enum log_level level, const char *component, const
     else
         atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);
     errno = saved;
+}
+
+static void write_with_repeats(struct log *l, enum log_level level, const char *component, const char *msg,
+                               const struct kv *kv, size_t n, uint64_t held)
+{
+    struct kv all[PAIRS_MAX];
+    size_t i, m = n < PAIRS_MAX - 1 ? n : PAIRS_MAX - 1;
+
+    for (i = 0; i < m; i++)
+        all[i] = kv[i];
+    if (held)
+        all[m++] = kv_u("repeats", held);
+    log_write(l, level, component, msg, all, m);
+}
+
+void log_complain(struct log *l, struct complaint *c, struct mono now, enum log_level level,
+                  const char *component, const char *msg, const struct kv *kv, size_t n)
+{
+    uint64_t held;
+
+    if (complaint_due(c, now, &held))
+        write_with_repeats(l, level, component, msg, kv, n, held);
+}
+
+void log_recovered(struct log *l, struct complaint *c, const char *component, const char *msg)
+{
+    uint64_t held;
+
+    if (complaint_over(c, &held))
+        write_with_repeats(l, LOG_INFO, component, msg, NULL, 0, held);
 }
