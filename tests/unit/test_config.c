@@ -542,11 +542,34 @@ static void test_needs_restart(void **state)
     buf_free(&out);
 }
 
+/* The example with the edits that a user may make: the required options filled in and, if all, each option
+ * that has a default and each named section brought in as it stands there. The caller frees it. */
+static char *edited(const char *example, bool all)
+{
+    struct buf out;
+    char *s;
+    size_t n;
+
+    buf_init(&out, NULL, 1 << 20);
+    for (; *example; example += n + 1) {
+        n = strcspn(example, "\n");
+        if (!strncmp(example, "region =", n) || (all && !strncmp(example, ";metric =", n)))
+            buf_fmt(&out, "%.6s = r\n", example + (*example == ';')); /* region and metric have six letters */
+        else if (all && *example == ';' && example[n - 1] != '=' && strncmp(example, ";key = value", n) != 0)
+            buf_fmt(&out, "%.*s\n", (int)n - 1, example + 1);
+        else
+            buf_fmt(&out, "%.*s\n", (int)n, example);
+    }
+    s = strdup(buf_text(&out));
+    buf_free(&out);
+    return s;
+}
+
 static void test_example_and_manual(void **state)
 {
-    struct config *c, *bare = must(A);
+    struct config *c, *bare = must(A), *named = must(A "[percentile api]\nmetric = r\n");
     struct buf out, diff;
-    char *s, *at;
+    char *s;
 
     (void)state;
     buf_init(&out, NULL, 1 << 20);
@@ -555,20 +578,19 @@ static void test_example_and_manual(void **state)
     assert_non_null(strstr(buf_text(&out), "\nregion =\n"));
     assert_non_null(strstr(buf_text(&out), "\n;interval = 1s\n"));
     assert_non_null(strstr(buf_text(&out), "\n;[percentile api]\n"));
-    s = strdup(buf_text(&out));
-    at = strstr(s, "\nregion =\n");
-    memcpy(at + 8, "=r", 2); /* the one edit it asks for */
-    at[8] = '=';
-    at[9] = '\n';
-    free(report_of(s, false));
-    at[7] = '=';
-    at[8] = 'r';
+    s = report_of(buf_text(&out), false); /* as it is, it asks for one edit and no more */
+    assert_null(strchr(strchr(s, '\n') + 1, '\n'));
+    assert_non_null(strstr(s, "[agent] region: found nothing"));
+    free(s);
+    s = edited(buf_text(&out), false);
     c = must(s);
     assert_int_equal(config_changes(bare, c, &diff), 0);
     config_free(&c);
-    for (at = s; (at = strstr(at, "\n;"));
-         at++) /* each commented line is a right one (comments in prose begin with #) */
-        at[1] = at[2] == '[' || strchr(at + 2, '=') ? ' ' : ';';
+    free(s);
+    s = edited(buf_text(&out), true);
+    c = must(s);
+    assert_int_equal(config_changes(named, c, &diff), 0);
+    config_free(&c);
     free(s);
     buf_clear(&out);
     config_manual(rows, N_ROWS, &out);
@@ -579,6 +601,7 @@ static void test_example_and_manual(void **state)
     buf_free(&out);
     buf_free(&diff);
     config_free(&bare);
+    config_free(&named);
 }
 
 static void put_file(const char *path, const char *text, mode_t mode)
