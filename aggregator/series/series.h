@@ -1,8 +1,8 @@
-/* The series of all agents: latest values, kinds, expiry, and what percentiles are made from. Owned by one thread (ingest).
- * Pure: batches and times in, snapshots and roll-ups out.
+/* The series of all agents: latest values, kinds, expiry, and what percentiles are made from. Owned by one
+ * thread (ingest). Pure: batches and times in, snapshots and roll-ups out.
  *
- * A batch is judged before it is journalled (which values are refused, and why) and applied after the commit, with the
- * verdict that was journalled with it, so that a replay gives the same state. */
+ * A batch is judged before it is journalled (which values are refused, and why) and applied after the commit,
+ * with the verdict that was journalled with it, so that a replay gives the same state. */
 #ifndef SB_SERIES_SERIES_H
 #define SB_SERIES_SERIES_H
 
@@ -21,13 +21,17 @@ struct series_set;
 extern const struct section_row percentile_section; /* [percentile NAME] */
 
 struct series_params {
-    const struct config *config; /* borrowed for the call: [percentile …], [ingest] max_age and stale_after */
-    struct mem *mem;             /* budget of the whole table; borrowed */
-    uint64_t seed[2];            /* of the hash tables */
+    const struct config
+        *config;     /* borrowed for the call: [percentile …], [aggregator] stale_after and agent_ttl
+                        (durations), [ingest] max_age (duration) and max_series_per_agent (integer) */
+    struct mem *mem; /* budget of the whole table, snapshots included; borrowed. From seven eighths of its cap
+                        on, no series is begun any more (quota) */
+    uint64_t seed[2]; /* of the hash tables */
 };
 struct series_set *series_new(const struct series_params *p, struct buf *report, struct err *e);
-void series_free(struct series_set **s);
-/* New configuration: changed percentile sections begin anew, the others go on. On error nothing has changed. */
+void series_free(struct series_set **s); /* no snapshot may be in use any more */
+/* New configuration: changed percentile sections begin anew, the others go on. On error nothing has changed.
+ */
 int series_reload(struct series_set *s, const struct config *config, struct buf *report, struct err *e);
 
 /* A decoded batch with what it refers to. All borrowed. */
@@ -40,30 +44,40 @@ struct batch_in {
     const struct wire_event *events;
     uint32_t n_events;
     struct wall received;
+    struct wall sent; /* X-Securebase-Sent of the agent's own request; 0: unknown (a relay, a replay) */
 };
 
-/* Fills refused[] (values by reason) and verdict (bytes to be journalled; empty when nothing is refused). May reserve kinds
- * for names; a batch that is then not committed leaves nothing that is seen. Age and future are judged here, by
- * received. ERR_NOMEM. */
-int series_judge(struct series_set *s, const struct batch_in *in, struct buf *verdict, uint64_t refused[WIRE_REFUSALS],
-                 struct err *e);
-/* Applies a committed batch; positions rise. `latest_only`: the restored roll-ups contain it already, and only the page of
- * latest values is to be filled again. */
-void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position, bool latest_only);
+/* Fills refused[] (values by reason) and verdict (bytes to be journalled; empty when nothing is refused). May
+ * reserve kinds for names; a batch that is then not committed leaves nothing that is seen. Age and future are
+ * judged here, by received. ERR_NOMEM. */
+int series_judge(struct series_set *s, const struct batch_in *in, struct buf *verdict,
+                 uint64_t refused[WIRE_REFUSALS], struct err *e);
+/* Whether the verdict refuses event i of its batch, and why. Total on any bytes. */
+bool series_event_refused(struct bytes verdict, uint32_t i, enum wire_refusal *reason);
+/* Applies a committed batch; positions rise. `latest_only`: the restored roll-ups contain it already, and
+ * only the page of latest values is to be filled again. */
+void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position,
+                  bool latest_only);
 
-/* Time passes: windows slide, silent series and agents go. Call at least once a second. */
+/* Time passes: windows slide, silent series and agents go. Call at least once a second.
+ *
+ * A series is visible while its newest tick is younger than stale_after by our clock: a tick counts as seen
+ * at its time less the agent's clock skew (0 while that is unknown) and never after its receipt. So what a
+ * spool delivers late, or an agent with a slow clock sends at once, is each judged by when it was measured.
+ */
 void series_advance(struct series_set *s, struct wall now);
 int series_forget_agent(struct series_set *s, struct wire_str agent); /* by an operator; ERR_NOTFOUND */
 
 /* A consistent copy for readers, or NULL without memory: snapshot.h. */
 struct snapshot *series_snapshot(struct series_set *s, struct wall now);
 
-/* Persistence: what changed since the last taking, as opaque records keyed by bytes, with the position that they contain
- * (history.h stores them in one transaction). value.p NULL: delete the key. */
+/* Persistence: what changed since the last taking, as opaque records keyed by bytes, with the position that
+ * they contain (history.h stores them in one transaction). value.p NULL: delete the key. */
 typedef int (*series_record)(void *arg, struct bytes key, struct bytes value);
 int series_take(struct series_set *s, int64_t *position, series_record fn, void *arg);
 void series_taken(struct series_set *s, bool stored); /* false: what was taken counts as changed again */
-/* At start, each stored record, then the position. *stale: the record belongs to a section that is gone or changed, and will be deleted with the next taking. */
+/* At start, each stored record, then the position. *stale: the record belongs to a section that is gone or
+ * changed, and will be deleted with the next taking. */
 int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e);
 void series_restored(struct series_set *s, int64_t position);
 

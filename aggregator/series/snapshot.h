@@ -1,6 +1,6 @@
-/* What readers see: an immutable copy of the series at one moment, made by the ingest thread and handed to the serve thread.
- * Texts are shared with the table and stay alive as long as a snapshot shows them: what the table gives up is freed when
- * the last snapshot from before is released. */
+/* What readers see: an immutable copy of the series at one moment, made by the ingest thread and handed to
+ * the serve thread. Texts are shared with the table and stay alive as long as a snapshot shows them: what the
+ * table gives up is freed when the last snapshot from before is released. */
 #ifndef SB_SERIES_SNAPSHOT_H
 #define SB_SERIES_SNAPSHOT_H
 
@@ -18,7 +18,8 @@ struct label {
 
 /* One series of one host. Immutable. */
 struct series_desc {
-    const struct label *labels; /* sorted by name: its own, the resource's, instance, job, and tenant where there is one */
+    const struct label
+        *labels; /* sorted by name: its own, the resource's, instance, job, and tenant where there is one */
     uint32_t n_labels;
 };
 
@@ -49,7 +50,7 @@ struct agent_view {
 
 struct percentile_window {
     const char *text;        /* as written: "5m" */
-    uint64_t n;              /* values behind it */
+    uint64_t n;              /* values behind it; over gauges: hosts */
     const double *quantiles; /* one per quantile of the section; not to be shown when n is 0 */
 };
 
@@ -72,19 +73,21 @@ struct percentile_view {
     const double *buckets;
     const char *const *by; /* label names */
     const struct percentile_group *groups;
+    bool refused; /* the metric is a counter, of which no percentiles can be made: there are no groups */
 };
 
 struct snapshot {
     struct wall taken;
     int64_t position; /* of the journal, contained */
     uint64_t n_series;
-    const struct family *families; /* by name */
-    const struct agent_view *agents; /* by id */
+    const struct family *families;             /* by name */
+    const struct agent_view *agents;           /* by id */
     const struct percentile_view *percentiles; /* in the order of the configuration */
     uint32_t n_families, n_agents, n_percentiles;
 };
 
-/* From any thread, once per snapshot; the memory goes back on the owner's thread at its next call into the table. */
+/* From any thread, once per snapshot; the memory goes back on the owner's thread at its next call into the
+ * table. */
 void snapshot_release(struct snapshot *s);
 
 #endif
