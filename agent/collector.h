@@ -98,9 +98,9 @@ struct collector {
 };
 
 /* Why an ask gave nothing: no address for the name, no connection, the deadline, closed before the end, not
- * an answer (or one that says no), longer than allowed. The runner and the collector itself (from answered)
- * use these. */
-#define ASK_REASONS "resolve connect timeout closed protocol too_large"
+ * an answer (or one that makes no sense), longer than allowed, refused by the server. The runner and the
+ * collector itself (from answered) use these. */
+#define ASK_REASONS "resolve connect timeout closed protocol too_large denied"
 
 /* The generated registry. */
 extern const struct collector *const collectors[]; /* ends in NULL */
