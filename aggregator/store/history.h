@@ -1,5 +1,6 @@
-/* The history: roll-ups and cumulative values in history.db, each transaction stored together with the journal position that
- * it contains. A thread of its own, the only one that touches the file; answers arrive on the owner's loop. */
+/* The history: roll-ups and cumulative values in history.db, each transaction stored together with the
+ * journal position that it contains. A thread of its own, the only one that touches the file; answers arrive
+ * on the owner's loop. */
 #ifndef SB_STORE_HISTORY_H
 #define SB_STORE_HISTORY_H
 
@@ -21,15 +22,19 @@ struct history_params {
 struct history *history_open(const struct history_params *p, struct err *e);
 void history_close(struct history **h); /* finishes what waits; callbacks are called before it returns */
 
-/* One transaction under way at a time: begin, put any number of records (value.p NULL: delete), commit. Contents are copied.
- * ERR_STATE while one is under way: then nothing was begun. */
+/* One transaction under way at a time: begin, put any number of records (value.p NULL: delete), commit.
+ * Contents are copied. ERR_STATE while one is under way: then nothing was begun. */
 int history_begin(struct history *h);
-int history_put(struct history *h, struct bytes key, struct bytes value); /* ERR_NOMEM: the set is spoilt, commit will fail */
+int history_put(struct history *h, struct bytes key,
+                struct bytes value); /* ERR_NOMEM: the set is spoilt, commit will fail */
 void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg);
 
 /* At start only, blocking: each record, then the position (0 when there is none). */
 int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
                  int64_t *position, struct err *e);
+
+/* Sets a damaged file aside and begins a new one: at start only, after a load found damage. */
+int history_renew(struct history *h, struct err *e);
 
 void history_metrics(const struct history *h, struct sink *out);
 

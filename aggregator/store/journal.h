@@ -1,6 +1,6 @@
-/* The journal: accepted batches, watermarks and definitions in journal.db, with a thread of its own, the only one that
- * touches the file. Requests that wait together are committed together; each is answered on the loop of the one who asked,
- * after the commit or its failure, in the order of positions. */
+/* The journal: accepted batches, watermarks and definitions in journal.db, with a thread of its own, the only
+ * one that touches the file. Requests that wait together are committed together; each is answered on the loop
+ * of the one who asked, after the commit or its failure, in the order of positions. */
 #ifndef SB_STORE_JOURNAL_H
 #define SB_STORE_JOURNAL_H
 
@@ -32,22 +32,34 @@ struct journal_batch {
     struct wire_str agent, tenant;
     uint64_t epoch, seq;
     struct wall received;
-    uint8_t digest[16];               /* of the frame */
+    uint8_t digest[16]; /* of the frame */
     uint64_t refused[WIRE_REFUSALS];
-    struct bytes verdict;             /* how values were judged (series.h): a replay needs no judging */
-    struct bytes watermark;           /* state of (agent, epoch) after this batch (admission.h) */
-    struct bytes frame;               /* the zstd frame as it came, to the byte */
+    int64_t expired;        /* position of the digest that leaves the window of this epoch; 0: none */
+    struct bytes verdict;   /* how values were judged (series.h): a replay needs no judging */
+    struct bytes watermark; /* state of (agent, epoch) after this batch (admission.h) */
+    struct bytes frame;     /* the zstd frame as it came, to the byte */
 };
-/* done(arg, position, 0): committed at position > 0; or done(arg, 0, code): nothing of it is stored. Contents are copied.
- * ERR_AGAIN: the queue is full, done will not be called. */
-int journal_append(struct journal *j, const struct journal_batch *b, void (*done)(void *arg, int64_t position, int code),
-                   void *arg);
+/* done(arg, position, 0): committed at position > 0; or done(arg, 0, code): nothing of it is stored. Contents
+ * are copied. ERR_AGAIN: the queue is full, done will not be called. */
+int journal_append(struct journal *j, const struct journal_batch *b,
+                   void (*done)(void *arg, int64_t position, int code), void *arg);
 /* Definitions become durable; those there already count as done. */
 int journal_define(struct journal *j, struct wire_str agent, const struct wire_entry *entries, uint32_t n,
                    void (*done)(void *arg, int code), void *arg);
-/* Forgets batches at or below position received before `before`, then definitions that nothing kept refers to. */
-int journal_prune(struct journal *j, int64_t position, struct wall before, void (*done)(void *arg, int code), void *arg);
-int journal_forget_agent(struct journal *j, struct wire_str agent, void (*done)(void *arg, int code), void *arg);
+/* A definition that an agent no longer holds. */
+struct journal_drop {
+    struct wire_hash hash;
+    struct wire_str agent;
+};
+/* Forgets, from the oldest on, batches at or below position and received before `before`, some hundreds at a
+ * time so that no batch waits long; then the holds in drops[n] and each of their definitions that nobody
+ * holds any more (the caller knows that no batch that stays needs them). */
+int journal_prune(struct journal *j, int64_t position, struct wall before, const struct journal_drop *drops,
+                  size_t n, void (*done)(void *arg, int code), void *arg);
+/* Watermarks and digests of an agent go; its batches and definitions stay until they are pruned, because
+ * roll-ups may have to be made from them again. */
+int journal_forget_agent(struct journal *j, struct wire_str agent, void (*done)(void *arg, int code),
+                         void *arg);
 
 /* At start only, blocking the caller. */
 struct journal_entry {
@@ -55,15 +67,35 @@ struct journal_entry {
     struct journal_batch batch; /* borrowed for the call; watermark is empty */
 };
 int journal_load_definitions(struct journal *j,
-                             int (*fn)(void *arg, struct wire_hash h, struct bytes value, struct wire_str agent),
+                             int (*fn)(void *arg, struct wire_hash h, struct bytes value,
+                                       struct wire_str agent),
                              void *arg, struct err *e);
 int journal_load_watermarks(struct journal *j,
-                            int (*fn)(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state), void *arg,
-                            struct err *e);
+                            int (*fn)(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state),
+                            void *arg, struct err *e);
+/* Digests inside the windows, in order of position. */
+struct journal_digest {
+    int64_t position;
+    struct wire_str agent;
+    uint64_t epoch, seq;
+    uint8_t digest[16];
+    uint64_t refused[WIRE_REFUSALS];
+};
+int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct journal_digest *d), void *arg,
+                         struct err *e);
+/* Positions from now on are above this one: a new journal beside an old history. */
+int journal_raise(struct journal *j, int64_t position, struct err *e);
+/* Sets a damaged file aside and begins a new one; all that was loaded is to be forgotten. */
+int journal_renew(struct journal *j, struct err *e);
 /* Entries with a position above `after`, and those received since `since`, in order of position. */
 int journal_replay(struct journal *j, int64_t after, struct wall since,
                    int (*fn)(void *arg, const struct journal_entry *entry), void *arg, struct err *e);
 
 void journal_metrics(const struct journal *j, struct sink *out); /* from the owner's thread */
+
+/* Checks the file of a journal that no program has open: SQLite's integrity check, that each batch can be
+ * read, and that its definitions are there. What is wrong is written to report, a line each; ERR_MALFORMED
+ * then. */
+int store_verify(const char *path, struct buf *report, struct err *e);
 
 #endif

@@ -1,0 +1,49 @@
+/* The control store: what operators and decisions leave behind, in control.db, with a thread of its own so
+ * that no intent waits behind a batch. Here: the audit, one row for each act of an operator, told apart by
+ * its request id. */
+#ifndef SB_STORE_CONTROL_H
+#define SB_STORE_CONTROL_H
+
+#include <stdint.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/metric.h"
+#include "common/daemon/log.h"
+#include "common/net/loop.h"
+
+struct control;
+
+struct control_params {
+    const char *path;  /* state_dir/control.db */
+    struct loop *loop; /* where answers arrive; borrowed */
+    struct log *log;   /* borrowed */
+};
+struct control *control_open(const struct control_params *p, struct err *e);
+void control_close(struct control **c); /* finishes what waits; callbacks are called before it returns */
+
+struct control_audit {
+    struct wall t;
+    const char *who;        /* identity of the operator, or uid */
+    const char *what;       /* the act with its arguments */
+    const char *reason;     /* theirs */
+    const char *request_id; /* not empty */
+};
+/* done(arg, 0): durable. ERR_EXISTS: this request id stands there already, so the act was ordered before;
+ * another code: not stored, and the act must not be carried out. Texts are copied. Returns ERR_NOMEM or
+ * ERR_STATE when done will not be called. */
+int control_audit(struct control *c, const struct control_audit *a, void (*done)(void *arg, int code),
+                  void *arg);
+/* The latest n entries, newest first; the texts given to `fn` are borrowed for the call, which happens on the
+ * loop, then done. */
+struct control_entry {
+    int64_t id;
+    struct control_audit audit;
+};
+int control_audit_tail(struct control *c, unsigned n,
+                       void (*fn)(void *arg, const struct control_entry *entry),
+                       void (*done)(void *arg, int code), void *arg);
+
+void control_metrics(const struct control *c, struct sink *out); /* from the owner's thread */
+
+#endif

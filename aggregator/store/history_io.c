@@ -1,0 +1,217 @@
+/* The history on a store thread: see history.h and store.h. A set is gathered in memory as length-prefixed
+ * records and written in one transaction together with its position. */
+#include "aggregator/store/history.h"
+
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/store/store.h"
+
+static const char *const steps[] = {
+    STORE_MARK "CREATE TABLE records(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL);"
+               "CREATE TABLE contained(position INTEGER NOT NULL); INSERT INTO contained VALUES(0);",
+};
+
+enum { MAX_SET = 1 << 30 };
+
+struct set;
+struct history {
+    struct store *store;
+    struct set *set; /* under way; the store's from history_commit on */
+    bool committing;
+};
+
+struct set {
+    struct store_job job;
+    struct history *history;
+    struct buf records;
+    int64_t position;
+    void (*done)(void *arg, int code);
+    void *arg;
+};
+
+/* What stands before each record; a deletion has the value length DELETED. */
+struct head {
+    uint32_t key, value;
+};
+#define DELETED UINT32_MAX
+
+static int write_record(struct db *db, struct bytes key, const uint8_t *value, uint32_t n, struct err *e)
+{
+    sqlite3_stmt *st = n == DELETED ? db_prepare(db, "DELETE FROM records WHERE key = ?", e)
+                                    : db_prepare(db, "INSERT OR REPLACE INTO records VALUES(?, ?)", e);
+
+    if (!st)
+        return e->code;
+    if (sqlite3_bind_blob64(st, 1, key.n ? (const void *)key.p : "", key.n, SQLITE_STATIC) != SQLITE_OK ||
+        (n != DELETED &&
+         sqlite3_bind_blob64(st, 2, n ? (const void *)value : "", n, SQLITE_STATIC) != SQLITE_OK))
+        return err_set(e, ERR_NOMEM, "history: no memory");
+    return db_run(db, st, e);
+}
+
+static int run_set(struct db *db, struct store_job *job, struct err *e)
+{
+    struct set *s = (struct set *)job;
+    sqlite3_stmt *st;
+    size_t at = 0;
+    int rc = 0;
+
+    while (at < s->records.len && rc == 0) {
+        struct head h;
+        const uint8_t *p = s->records.data + at;
+
+        memcpy(&h, p, sizeof h);
+        p += sizeof h;
+        rc = write_record(db, (struct bytes){p, h.key}, p + h.key, h.value, e);
+        at += sizeof h + h.key + (h.value == DELETED ? 0 : h.value);
+    }
+    if (rc != 0)
+        return rc;
+    if (!(st = db_prepare(db, "UPDATE contained SET position = ?", e)))
+        return e->code;
+    if (sqlite3_bind_int64(st, 1, s->position) != SQLITE_OK)
+        return err_set(e, ERR_NOMEM, "history: no memory");
+    return db_run(db, st, e);
+}
+
+static void free_set(struct set **sp)
+{
+    struct set *s = *sp;
+
+    if (!s)
+        return;
+    buf_free(&s->records);
+    free(s);
+    *sp = NULL;
+}
+
+static void done_set(struct store_job *job, int code)
+{
+    struct set *s = (struct set *)job;
+
+    s->history->committing = false;
+    s->done(s->arg, code);
+    free_set(&s);
+}
+
+int history_begin(struct history *h)
+{
+    if (h->set || h->committing)
+        return ERR_STATE;
+    h->set = calloc(1, sizeof *h->set);
+    if (!h->set)
+        return ERR_NOMEM;
+    h->set->history = h;
+    h->set->job = (struct store_job){.run = run_set, .done = done_set};
+    buf_init(&h->set->records, NULL, MAX_SET);
+    return 0;
+}
+
+int history_put(struct history *h, struct bytes key, struct bytes value)
+{
+    struct head head = {(uint32_t)key.n, value.p ? (uint32_t)value.n : DELETED};
+    struct buf *b = &h->set->records;
+
+    assert(h->set);
+    if (key.n >= MAX_SET || value.n >= MAX_SET) {
+        b->full = true;
+        return ERR_NOMEM;
+    }
+    buf_put(b, &head, sizeof head);
+    buf_put(b, key.p, key.n);
+    if (value.p)
+        buf_put(b, value.p, value.n);
+    return b->full ? ERR_NOMEM : 0;
+}
+
+void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg)
+{
+    struct set *s = h->set;
+    int rc;
+
+    assert(s);
+    h->set = NULL;
+    s->position = position;
+    s->done = done;
+    s->arg = arg;
+    s->job.bytes = s->records.len;
+    rc = s->records.full ? ERR_NOMEM : store_submit(h->store, &s->job);
+    h->committing = rc == 0;
+    if (rc != 0) {
+        done(arg, rc);
+        free_set(&s);
+    }
+}
+
+struct history *history_open(const struct history_params *p, struct err *e)
+{
+    struct history *h = calloc(1, sizeof *h);
+
+    if (!h) {
+        (void)err_set(e, ERR_NOMEM, "no memory for the history");
+        return NULL;
+    }
+    h->store = store_open(&(struct store_params){.name = "history",
+                                                 .path = p->path,
+                                                 .steps = steps,
+                                                 .n_steps = sizeof steps / sizeof steps[0],
+                                                 .loop = p->loop,
+                                                 .log = p->log},
+                          e);
+    if (!h->store) {
+        free(h);
+        return NULL;
+    }
+    return h;
+}
+
+void history_close(struct history **hp)
+{
+    struct history *h = *hp;
+
+    if (!h)
+        return;
+    store_close(&h->store);
+    free_set(&h->set);
+    free(h);
+    *hp = NULL;
+}
+
+int history_renew(struct history *h, struct err *e)
+{
+    return store_renew(h->store, e);
+}
+
+int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
+                 int64_t *position, struct err *e)
+{
+    struct db *db = store_db(h->store);
+    sqlite3_stmt *st = db_prepare(db, "SELECT key, value FROM records", e);
+    int rc = st ? 0 : e->code;
+
+    while (rc == 0 && (rc = db_row(db, st, e)) == 1) {
+        struct bytes key = {sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)};
+        struct bytes value = {sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1)};
+
+        rc = fn(arg, key, value);
+    }
+    if (st)
+        (void)sqlite3_reset(st);
+    if (rc != 0)
+        return rc;
+    if (!(st = db_prepare(db, "SELECT position FROM contained", e)))
+        return e->code;
+    rc = db_row(db, st, e);
+    *position = rc == 1 ? sqlite3_column_int64(st, 0) : 0;
+    (void)sqlite3_reset(st);
+    return rc == 1 ? 0 : rc < 0 ? rc : err_set(e, ERR_MALFORMED, "history: no position");
+}
+
+void history_metrics(const struct history *h, struct sink *out)
+{
+    store_metrics(h->store, out);
+}

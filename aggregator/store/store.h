@@ -1,0 +1,60 @@
+/* A store: one SQLite file with a thread of its own, the only one that touches it. Jobs that wait together
+ * are carried out in one transaction (group commit: one sync for all of them); each is answered on the
+ * owner's loop after the commit or its failure, in the order of handing in.
+ *
+ * After a COMMIT that failed nobody knows whether its frames are in the log: Linux reports a failed sync once
+ * and then holds the pages for clean (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX
+ * ATC 2020), and a log that is read again may bring the transaction back. So the group is in doubt: the file
+ * is closed and opened again, and a counter that each transaction raises tells whether it is there. Only then
+ * is it answered. While that cannot be told, nothing is answered. */
+#ifndef SB_STORE_STORE_H
+#define SB_STORE_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregator/store/sqlite_io.h"
+#include "common/base/clock.h"
+#include "common/base/metric.h"
+#include "common/daemon/log.h"
+#include "common/net/loop.h"
+
+struct store;
+
+/* The first member of a room's own job. */
+struct store_job {
+    int (*run)(struct db *db, struct store_job *job,
+               struct err *e);                     /* on the store's thread, in a transaction */
+    void (*done)(struct store_job *job, int code); /* on the owner's loop; takes the job */
+    size_t bytes;                                  /* held against the bound of the queue */
+    struct store_job *next;                        /* the store's */
+    int code;                                      /* the store's */
+};
+
+struct store_params {
+    const char *name; /* "journal": the label `store`, and in logs; a constant */
+    const char *path;
+    const char *const *steps; /* of the schema, constants; STORE_MARK must be in the first */
+    size_t n_steps;
+    struct loop *loop;  /* borrowed */
+    struct log *log;    /* borrowed */
+    uint64_t max_bytes; /* of jobs that wait; 0: no bound */
+};
+/* To be written at the beginning of the first step. */
+#define STORE_MARK "CREATE TABLE store_mark(n INTEGER NOT NULL); INSERT INTO store_mark VALUES(0);"
+
+/* Opens the file and starts the thread. A damaged file is set aside and a new one begun, which the log says
+ * loudly. */
+struct store *store_open(const struct store_params *p, struct err *e);
+/* Carries out what waits, ends the thread, and answers all that is not answered yet before it returns. */
+void store_close(struct store **s);
+/* Takes the job when it returns 0. ERR_AGAIN: the queue is full. */
+int store_submit(struct store *s, struct store_job *job);
+/* For reading at start, before the first job was handed in, from the owner's thread. */
+struct db *store_db(struct store *s);
+/* Sets the file aside and begins a new one: at start only, after a reader found damage. */
+int store_renew(struct store *s, struct err *e);
+
+void store_metrics(const struct store *s, struct sink *out); /* from the owner's thread */
+
+#endif
