@@ -48,7 +48,7 @@ struct spool_totals {
     struct wall oldest;   /* sealing of the oldest batch kept; 0: none */
     bool disk;            /* false: memory mode */
     uint64_t troubles;    /* times that the disk refused */
-    char trouble[256];    /* the newest refusal; "" while all is well */
+    char trouble[256];    /* the newest refusal; "" when there was none */
 };
 
 /* Whether the equation above holds. */
