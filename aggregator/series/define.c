@@ -1,10 +1,8 @@
 /* [percentile NAME]: its option rows, and from a section to a definition. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "aggregator/series/percentile.h"
+#include "common/base/number.h"
 
 static const struct option_row rows[] = {
     {.key = "metric",
@@ -62,15 +60,6 @@ const struct section_row percentile_section = {
     .n_rows = sizeof rows / sizeof rows[0],
     .example = "api",
 };
-
-void shortest(double v, char out[32])
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, 32, "%.*g", digits, v);
-        if (strtod(out, NULL) == v)
-            return;
-    }
-}
 
 struct defining {
     struct percentile_def *d;
@@ -171,7 +160,7 @@ static uint32_t define_numbers(struct defining *x, const char *key, const double
     size_t n = option_count(x->c, key);
     double *v = array(x, n, sizeof *v);
     const char **t = array(x, n, sizeof *t);
-    char buf[32];
+    char buf[NUMBER_TEXT];
 
     if (!v || !t)
         return 0;
@@ -180,7 +169,7 @@ static uint32_t define_numbers(struct defining *x, const char *key, const double
         if (i && v[i] <= v[i - 1])
             complain(x, key, "found \"%.60s\" behind \"%.60s\", expected ascending numbers",
                      option_word(x->c, key, i), option_word(x->c, key, i - 1));
-        shortest(v[i], buf);
+        (void)number_text(v[i], buf);
         t[i] = text(x, buf);
     }
     *values = v;

@@ -132,7 +132,6 @@ static inline int64_t window_from(const struct window_def *w, int64_t now)
 struct section;
 struct percentile_def *percentile_define(struct series_set *s, const struct section *c, struct buf *report,
                                          struct err *e);
-void shortest(double v, char out[32]); /* fewest digits that read back the same */
 
 /* percentiles.c */
 struct percentile *percentile_find(const struct series_set *s, const char *name);
