@@ -173,7 +173,7 @@ static void test_gauges(void **state)
 {
     struct kit k = {0};
     double a[] = {1, NAN, 5}, b[] = {100, 4, 6}, c[] = {9, 9, 9};
-    char id[8];
+    static const char *const ids[] = {"h4", "h5"};
 
     (void)state;
     kit_open(&k, "[percentile load]\nmetric = load\nmatch = env=prod\nby = region\nwindows = 1m\n"
@@ -190,8 +190,7 @@ static void test_gauges(void **state)
     kit_block(&k, KIT_NOW - 2000, 1000, 3, &(struct kit_series){"load", WIRE_GAUGE, c, NULL}, 1);
     kit_take(&k);
     for (int i = 4; i < 6; i++) {
-        snprintf(id, sizeof id, "h%d", i);
-        kit_batch(&k, id, "env=prod region=r", KIT_NOW);
+        kit_batch(&k, ids[i - 4], "env=prod region=r", KIT_NOW);
         kit_block(&k, KIT_NOW - 2000, 1000, 2, &(struct kit_series){"load{c=1}", WIRE_GAUGE, c, NULL}, 1);
         kit_block(&k, KIT_NOW - 2000, 1000, 2,
                   &(struct kit_series){"load{c=2}", WIRE_GAUGE, a + (i == 5), NULL}, 1);
