@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/base/metric.h"
 #include "common/config/config.h"
+#include "common/daemon/log.h"
 #include "common/wire/wire.h"
 
 enum once_format { ONCE_PROM, ONCE_JSON, ONCE_TABLE };
@@ -39,6 +40,7 @@ struct once_params {
     const char *only;
     enum once_format format;
     struct span settle;
+    struct log *log; /* where collectors that fail say why; may be NULL */
 };
 int once_run(const struct once_params *p, struct buf *out, struct err *e);
 

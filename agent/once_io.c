@@ -11,7 +11,7 @@ struct run {
     struct timer *timer;
     struct span settle;
     struct wall at;
-    int phase; /* 0: first sampling is due, 1: its answers, then the second, 2: its answers */
+    int phase; /* samplings begun; a second one waits for the answers to the first */
 };
 
 static struct sink *sink_for(void *arg, struct span interval, struct wall at, const struct wire_label *extra,
@@ -30,7 +30,9 @@ static void on_timer(void *arg)
 {
     struct run *r = arg;
 
-    if (r->phase < 2) {
+    if (!runner_idle(r->runner)) {
+        timer_set(r->timer, span_ms(2));
+    } else if (r->phase < 2) {
         struct wall now = clock_wall();
 
         once_clear(r->once);
@@ -38,10 +40,8 @@ static void on_timer(void *arg)
         r->phase++;
         runner_tick(r->runner, r->at, clock_mono());
         timer_set(r->timer, r->phase == 1 ? r->settle : span_ms(2));
-    } else if (runner_idle(r->runner)) {
-        loop_stop(r->loop);
     } else {
-        timer_set(r->timer, span_ms(2));
+        loop_stop(r->loop);
     }
 }
 
@@ -63,6 +63,7 @@ int once_run(const struct once_params *p, struct buf *out, struct err *e)
                                                   .every_tick = true,
                                                   .only = p->only,
                                                   .loop = r.loop,
+                                                  .log = p->log,
                                                   .target = {sink_for, &r}},
                           e);
     if (!r.runner) {
@@ -71,10 +72,8 @@ int once_run(const struct once_params *p, struct buf *out, struct err *e)
     }
     timer_set(r.timer, span_ns(0));
     rc = loop_run(r.loop);
-    if (!rc && !p->only) {
-        once_extra(r.once, NULL, 0);
-        runner_metrics(r.runner, once_sink(r.once));
-    }
+    once_extra(r.once, NULL, 0);
+    runner_results(r.runner, once_sink(r.once));
     rc = rc ? rc : once_render(r.once, p->format, out, e);
 out:
     timer_free(&r.timer);

@@ -65,6 +65,8 @@ bool runner_idle(const struct runner *r);
  * ticks, late samples, stuck calls. Small enough for every batch, too much for every tick: call it at the
  * agent's slowest interval. */
 void runner_metrics(const struct runner *r, struct sink *s);
+/* Only the first two of these: how long the last run of each took and whether it went well. */
+void runner_results(const struct runner *r, struct sink *s);
 extern const struct metric_row runner_rows[];
 extern const size_t runner_n_rows;
 

@@ -172,6 +172,12 @@ void runner_metrics(const struct runner *r, struct sink *s)
         plan_metrics(&r->entries[i].plan, r->entries[i].name, s);
 }
 
+void runner_results(const struct runner *r, struct sink *s)
+{
+    for (size_t i = 0; i < r->n; i++)
+        plan_results(&r->entries[i].plan, r->entries[i].name, s);
+}
+
 /* ---- construction
  * ------------------------------------------------------------------------------------------------------- */
 

@@ -62,14 +62,21 @@ void plan_finished(struct plan *p, bool success, struct span took)
     p->overruns += took.ns > p->timeout.ns;
 }
 
+void plan_results(const struct plan *p, const char *name, struct sink *s)
+{
+    struct text label = text_of(name);
+
+    if (!p->known)
+        return;
+    sink_int(s, &runner_rows[0], &label, p->took.ns / 1000);
+    sink_int(s, &runner_rows[1], &label, p->success);
+}
+
 void plan_metrics(const struct plan *p, const char *name, struct sink *s)
 {
     struct text label = text_of(name);
 
-    if (p->known) {
-        sink_int(s, &runner_rows[0], &label, p->took.ns / 1000);
-        sink_int(s, &runner_rows[1], &label, p->success);
-    }
+    plan_results(p, name, s);
     sink_uint(s, &runner_rows[2], &label, p->failures);
     sink_uint(s, &runner_rows[3], &label, p->overruns);
     sink_uint(s, &runner_rows[4], &label, p->missed);

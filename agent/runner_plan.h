@@ -28,7 +28,8 @@ bool plan_due(struct plan *p, struct wall at, struct mono now, struct span *sinc
 void plan_again(struct plan *p); /* due at the next tick in any case */
 void plan_finished(struct plan *p, bool success, struct span took);
 
-/* Puts the rows of runner.h for one collector. */
+/* Put the rows of runner.h for one collector, or the first two. */
+void plan_results(const struct plan *p, const char *name, struct sink *s);
 void plan_metrics(const struct plan *p, const char *name, struct sink *s);
 
 /* `wanted` (0: none) rounded up to a multiple of the agent's interval. */

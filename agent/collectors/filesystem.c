@@ -8,6 +8,7 @@
 #include "agent/scan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "common/wire/wire.h"
 
@@ -235,6 +236,17 @@ static struct text label(struct state *st, uint32_t at, uint32_t n)
     return kept(st, at, n);
 }
 
+/* What is wrong, in node_exporter's words: those of the system, beginning small. */
+static struct text why(int code, char sentence[64])
+{
+    const char *s = code == ETIMEDOUT ? "mountpoint timeout" : code ? strerror(code) : "";
+
+    (void)snprintf(sentence, 64, "%s", s);
+    if (sentence[0] >= 'A' && sentence[0] <= 'Z')
+        sentence[0] = (char)(sentence[0] + 'a' - 'A');
+    return text_of(sentence);
+}
+
 static void put_bytes(struct sink *out, int row, const struct text *labels, uint64_t blocks, uint64_t size)
 {
     uint64_t bytes;
@@ -252,10 +264,10 @@ static void put_mount(struct state *st, const struct mount *m, const struct call
                              label(st, m->type, m->type_n),
                              label(st, m->point, m->point_n)};
     const struct text of_ratio[3] = {labels[0], labels[2], labels[3]};
+    char sentence[64];
     uint64_t used, room;
 
-    if (a->code)
-        labels[1] = text_of(a->code == ETIMEDOUT ? "mountpoint timeout" : strerror(a->code));
+    labels[1] = why(a->code, sentence);
     sink_int(out, &rows[DEVICE_ERROR], labels, a->code != 0);
     sink_int(out, &rows[READONLY], labels, m->readonly);
     if (a->code)

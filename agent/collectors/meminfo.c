@@ -99,17 +99,12 @@ enum { MEM_TOTAL = 0, MEM_AVAILABLE = 2 };
 static bool same_key(const struct metric_row *row, struct text key)
 {
     const char *name = row->name + PREFIX;
-    uint32_t i = 0;
+    uint32_t n = key.n - (key.n > 1 && key.p[key.n - 1] == ')' && memchr(key.p, '(', key.n)), i = 0;
 
-    for (; i < key.n && name[i]; i++) {
-        char c = key.p[i] == '(' ? '_' : key.p[i];
-
-        if (c == ')' && i + 1 == key.n)
-            break;
-        if (c != name[i])
+    for (; i < n && name[i]; i++)
+        if (name[i] != (key.p[i] == '(' && n < key.n ? '_' : key.p[i]))
             return false;
-    }
-    return (i == key.n || key.p[i] == ')') && strcmp(name + i, row->mul == 1024 ? "_bytes" : "") == 0;
+    return i == n && strcmp(name + i, row->mul == 1024 ? "_bytes" : "") == 0;
 }
 
 /* The row of a key, looked for from the one behind the last; LINES when it is unknown. */

@@ -418,7 +418,7 @@ static void put_pair(struct pass *a, struct text key, struct text value)
     struct scan k = {key.p, key.p + key.n};
     uint64_t n;
 
-    if (scan_prefix(&k, "cmdstat_")) {
+    if (scan_prefix(&k, "cmdstat_") && k.p < k.end) {
         put_list(a, (struct text){k.p, (uint32_t)(k.end - k.p)}, value, cmd_keys, cmd_rows);
         return;
     }
