@@ -44,6 +44,8 @@ void conn_free(struct http_conn *c)
     if (c->next)
         c->next->prev = c->prev;
     s->stats.connections--;
+    if (c->x && !c->x->given)
+        exchange_free(c->x);
     if (c->x) { /* its handler has yet to answer */
         s->stats.buffered -= c->x->reserved;
         c->x->conn = NULL;
@@ -132,6 +134,7 @@ static void dispatch(struct http_conn *c)
     timer_stop(c->deadline);
     bufferevent_disable(c->bev, EV_READ);
     s->stats.requests++;
+    x->given = true;
     if (x->refusal != HTTP_FINE && !s->p.judge_refused)
         exchange_plain(x, statuses[x->refusal]);
     else

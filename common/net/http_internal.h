@@ -53,6 +53,7 @@ struct http_exchange {
     struct http_conn *conn; /* NULL once the connection has gone */
     struct http_head head;
     char *text; /* owned: what head points into */
+    bool given; /* to the handler, who will answer it */
     enum http_refusal refusal;
     struct http_chunks chunks;
     struct evbuffer *body; /* owned; NULL: none */
