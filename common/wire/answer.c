@@ -188,8 +188,14 @@ int wire_answer_decode(int status, const uint8_t *p, size_t n, bool for_definiti
                        struct wire_answer *out, struct err *e)
 {
     struct field f[A_COUNT] = {
-        [A_DUPLICATE] = {"duplicate"}, [A_EPOCH] = {"epoch"},     [A_ERROR] = {"error"}, [A_NEED] = {"need"},
-        [A_REASON] = {"reason"},       [A_REFUSED] = {"refused"}, [A_SEQ] = {"seq"},     [A_TIME] = {"time"},
+        [A_DUPLICATE] = FIELD("duplicate"),
+        [A_EPOCH] = FIELD("epoch"),
+        [A_ERROR] = FIELD("error"),
+        [A_NEED] = FIELD("need"),
+        [A_REASON] = FIELD("reason"),
+        [A_REFUSED] = FIELD("refused"),
+        [A_SEQ] = FIELD("seq"),
+        [A_TIME] = FIELD("time"),
     };
     struct reader r = {p, p + n};
     int rc = wire_walk_to(p, n, WIRE_MAX_DEPTH, false, NULL, e);

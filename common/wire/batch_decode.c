@@ -71,10 +71,10 @@ static void read_grid(const struct field *f, struct wire_block *b)
 static int read_block(struct reader *r, struct wire_block *b, enum wire_reason *reason, struct err *e)
 {
     struct field f[B_COUNT] = {
-        [B_DT] = {"dt"},       [B_INTS] = {"ints"},     [B_JITTER] = {"jitter"},
-        [B_MODE] = {"mode"},   [B_N] = {"n"},           [B_PRESENT] = {"present"},
-        [B_REALS] = {"reals"}, [B_SCHEMA] = {"schema"}, [B_SKETCHES] = {"sketches"},
-        [B_START] = {"start"}, [B_T0] = {"t0"},
+        [B_DT] = FIELD("dt"),       [B_INTS] = FIELD("ints"),     [B_JITTER] = FIELD("jitter"),
+        [B_MODE] = FIELD("mode"),   [B_N] = FIELD("n"),           [B_PRESENT] = FIELD("present"),
+        [B_REALS] = FIELD("reals"), [B_SCHEMA] = FIELD("schema"), [B_SKETCHES] = FIELD("sketches"),
+        [B_START] = FIELD("start"), [B_T0] = FIELD("t0"),
     };
 
     if (!fields_read(r, f, B_COUNT) || !field_hash(&f[B_SCHEMA], &b->schema))
@@ -146,9 +146,9 @@ int wire_batch_decode(const uint8_t *p, size_t n, struct arena *a, struct wire_b
                       enum wire_reason *reason, struct err *e)
 {
     struct field f[R_COUNT] = {
-        [R_AGENT] = {"agent"},   [R_BLOCKS] = {"blocks"}, [R_EPOCH] = {"epoch"},
-        [R_EVENTS] = {"events"}, [R_LOW] = {"low"},       [R_RESOURCE] = {"resource"},
-        [R_SEALED] = {"sealed"}, [R_SEQ] = {"seq"},       [R_V] = {"v"},
+        [R_AGENT] = FIELD("agent"),   [R_BLOCKS] = FIELD("blocks"), [R_EPOCH] = FIELD("epoch"),
+        [R_EVENTS] = FIELD("events"), [R_LOW] = FIELD("low"),       [R_RESOURCE] = FIELD("resource"),
+        [R_SEALED] = FIELD("sealed"), [R_SEQ] = FIELD("seq"),       [R_V] = FIELD("v"),
     };
     struct reader r = {p, p + n};
     uint64_t v;

@@ -7,7 +7,8 @@ static int read_event(struct reader *r, struct arena *a, struct wire_event *ev, 
                       struct err *e)
 {
     struct field f[E_COUNT] = {
-        [E_KIND] = {"kind"}, [E_LABELS] = {"labels"}, [E_NAME] = {"name"}, [E_T] = {"t"}, [E_TEXT] = {"text"},
+        [E_KIND] = FIELD("kind"), [E_LABELS] = FIELD("labels"), [E_NAME] = FIELD("name"),
+        [E_T] = FIELD("t"),       [E_TEXT] = FIELD("text"),
     };
 
     if (!fields_read(r, f, E_COUNT) || !field_int(&f[E_T], &ev->t) || !field_str(&f[E_KIND], &ev->kind) ||

@@ -49,6 +49,10 @@ struct field {
     const char *name;
     struct reader at; /* the bytes of the value */
 };
+#define FIELD(key)                                                                                           \
+    {                                                                                                        \
+        .name = key                                                                                          \
+    }
 /* Reads a map with str keys and notes where the values of f[n] stand; other keys are skipped. False when the
  * value is not such a map. */
 bool fields_read(struct reader *r, struct field *f, size_t n);

@@ -263,7 +263,7 @@ static void test_block_order(void **state)
     assert_string_equal(b.blocks[0].bad, "n");
     assert_int_equal(b.blocks[0].bad_reason, WIRE_BLOCK);
     arena_free(&k.a);
-    kit_bin(&k.block, "schema", kit_hash, 17);
+    kit_bin(&k.block, "schema", "0123456789abcdefg", 17);
     expect_block(WIRE_MALFORMED);
     kit_del(&k.block, "schema");
     expect_block(WIRE_MALFORMED);
