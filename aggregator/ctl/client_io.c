@@ -75,6 +75,12 @@ static void done(void *arg, const struct http_result *r)
 
     loop_stop(c->loop);
     buf_clear(c->out);
+    if (r->code && !c->o->url && strcmp(r->reason, "connect") == 0) {
+        c->rc = err_set(c->e, r->code,
+                        "nobody listens there: is the aggregator running, and may you open its socket? "
+                        "(--socket, --url)");
+        return;
+    }
     if (r->code) {
         c->rc = err_set(c->e, r->code, "%s", r->error);
         return;

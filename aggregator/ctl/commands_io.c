@@ -1,6 +1,7 @@
 /* sbctl's commands: see ctl.h. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "aggregator/ctl/ctl.h"
 #include "common/net/loop.h"
@@ -62,9 +63,23 @@ static void show_agents_now(const cJSON *agents, struct buf *out)
     show_agents(agents, wall_text(clock_wall(), now), out);
 }
 
+/* What the user gave, or one of our own. */
+static const char *request_id(const struct ctl_options *o, char id[40])
+{
+    uint64_t r[2] = {0};
+
+    if (o->request_id)
+        return o->request_id;
+    if (getrandom(r, sizeof r, 0) != sizeof r)
+        r[0] = (uint64_t)clock_wall().ms;
+    (void)snprintf(id, 40, "sbctl-%016llx%016llx", (unsigned long long)r[0], (unsigned long long)r[1]);
+    return id;
+}
+
 static int forget(struct ctl *c, const struct ctl_options *o, const char *agent, struct err *e)
 {
     struct buf path, out;
+    char id[40];
     int rc;
 
     if (!o->reason)
@@ -75,10 +90,8 @@ static int forget(struct ctl *c, const struct ctl_options *o, const char *agent,
     ctl_escape(&path, agent);
     buf_str(&path, "&reason=");
     ctl_escape(&path, o->reason);
-    if (o->request_id) {
-        buf_str(&path, "&request_id=");
-        ctl_escape(&path, o->request_id);
-    }
+    buf_str(&path, "&request_id=");
+    ctl_escape(&path, request_id(o, id));
     rc = ctl_post(c, buf_text(&path), &out, e);
     if (!rc && o->json)
         ctl_print(&out);

@@ -13,13 +13,14 @@
 
 extern const struct section_row http_section; /* [http] */
 
-/* An act of an operator that came in; 0, or a negative code with a sentence. Called on the serve thread, may
- * block for a moment. */
+/* Who acts. */
 struct serve_actor {
     char who[128];        /* "uid 0", "role operator" */
     char reason[256];     /* --reason; "" when none was given */
     char request_id[128]; /* the same id twice is one act */
 };
+
+typedef void (*serve_done)(void *done_arg, int code, const char *text);
 
 struct serve_params {
     const struct config *config; /* borrowed for the call: [http], [aggregator] region and role */
@@ -31,7 +32,9 @@ struct serve_params {
                 void *done_arg);
     /* Adds what rooms outside the ingest thread tell of themselves. */
     void (*more)(void *arg, struct sink *out);
-    int (*forget_agent)(void *arg, const char *agent, const struct serve_actor *actor, struct err *e);
+    /* An operator's act: journalled, then carried out; done(done_arg, code, text) is posted on `loop`, text borrowed for the call. */
+    void (*forget_agent)(void *arg, const char *agent, const struct serve_actor *actor, struct loop *loop,
+                         serve_done done, void *done_arg);
     void *arg;
 };
 

@@ -307,30 +307,36 @@ static void health(struct serve *s, struct http_exchange *x, const char *path)
         answer_text(x, ready ? 200 : 503, ready ? "ready\n" : "replaying the journal\n");
 }
 
+static void acted(void *arg, int code, const char *text)
+{
+    struct http_exchange *x = arg;
+
+    if (code == 0)
+        http_answer(x, 200, "application/json", NULL, 0, "{\"done\":true}\n", 14);
+    else if (code == ERR_NOTFOUND)
+        answer_error(x, 404, "not_found", text);
+    else
+        answer_error(x, 503, "unavailable", text);
+}
+
 static void act(struct serve *s, struct http_exchange *x)
 {
     struct serve_actor actor = {.who = ""};
     char agent[256];
-    struct err e = {0};
-    int rc;
 
     if (!access_may_act(x, actor.who, sizeof actor.who)) {
         answer_error(x, 403, "identity", "acting needs the unix socket, or TLS with the role operator");
         return;
     }
-    if (http_param(x, "agent", 0, agent, sizeof agent) != 0) {
-        answer_error(x, 400, "parameter", "agent: an agent id is needed");
+    if (http_param(x, "agent", 0, agent, sizeof agent) != 0 ||
+        http_param(x, "reason", 0, actor.reason, sizeof actor.reason) != 0 ||
+        http_param(x, "request_id", 0, actor.request_id, sizeof actor.request_id) != 0 || !*actor.reason ||
+        !*actor.request_id) {
+        answer_error(x, 400, "parameter",
+                     "agent, reason (to 255 bytes) and request_id (to 127 bytes) are needed");
         return;
     }
-    (void)http_param(x, "reason", 0, actor.reason, sizeof actor.reason);
-    (void)http_param(x, "request_id", 0, actor.request_id, sizeof actor.request_id);
-    rc = s->p.forget_agent(s->p.arg, agent, &actor, &e);
-    if (rc == ERR_NOTFOUND)
-        answer_error(x, 404, "not_found", e.text);
-    else if (rc)
-        answer_error(x, 503, "unavailable", e.text);
-    else
-        http_answer(x, 200, "application/json", NULL, 0, "{\"done\":true}\n", 14);
+    s->p.forget_agent(s->p.arg, agent, &actor, s->loop, acted, x);
 }
 
 static void handle(struct serve *s, struct http_exchange *x)
