@@ -1,0 +1,40 @@
+/* The grids of an agent, one for each interval that something is sampled at, and their ticks. */
+#ifndef SB_AGENT_GROUPS_H
+#define SB_AGENT_GROUPS_H
+
+#include "agent/ship/grid.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+
+enum { GROUPS_MAX = 24 };
+
+struct group {
+    struct span interval;
+    struct grid *grid; /* owned */
+    struct wall at;    /* of the tick that is open */
+    bool open;
+};
+
+struct groups {
+    struct grid_params p; /* interval, max_ticks and forget are each group's own */
+    struct span batch;
+    struct mem *mem;
+    struct group v[GROUPS_MAX];
+    size_t n;
+    struct grid *grids[GROUPS_MAX]; /* v[i].grid, for sealing */
+    uint64_t refused;               /* ticks that could not be begun */
+};
+
+void groups_init(struct groups *g, const struct grid_params *p, struct span batch, struct mem *mem);
+void groups_free(struct groups *g);
+/* Ends the ticks that are open. */
+void groups_end(struct groups *g);
+/* Whether any of them must be sealed before a tick at `at`: no room, the clock was set back, or too long ago. */
+bool groups_must_seal(const struct groups *g, struct wall at);
+/* The grid of an interval with its tick at `at` open, begun when it is not; NULL without room or memory, or when another
+ * tick of it is open. */
+struct grid *groups_at(struct groups *g, struct span interval, struct wall at);
+/* Counters of all grids added up; series too. */
+struct grid_stats groups_stats(const struct groups *g);
+
+#endif

@@ -1,0 +1,205 @@
+/* securebase-agent: the command line, the signals, the loop. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/once.h"
+#include "agent/options.h"
+#include "agent/runner.h"
+#include "common/daemon/cli.h"
+#include "common/daemon/daemon.h"
+#include "version.h"
+
+static const struct cli_flag flags[] = {
+    {"once", CLI_NOTHING, NULL, "Sample everything once, print it, exit."},
+    {"format", CLI_VALUE, "prom|json|table", "How --once and --test print; prom unless said."},
+    {"test", CLI_VALUE, "NAME", "As --once, for one collector, enabled or not."},
+    {"list", CLI_NOTHING, NULL, "Print what this agent can collect."},
+    {"root", CLI_VALUE, "PREFIX", "Read PREFIX/proc, PREFIX/sys and so on."},
+    {"json", CLI_NOTHING, NULL, "Print the status as JSON."},
+};
+
+struct running {
+    const struct cli_program *program;
+    const struct cli *cli;
+    struct config *config;
+    struct log *log;
+    struct loop *loop;
+    struct agent *agent;
+};
+
+static bool samples_only(const struct cli_program *p, const struct cli *cli)
+{
+    return cli_given(p, cli, "once") || cli_given(p, cli, "test") || cli->n_words > 0;
+}
+
+static struct cli_program program = {
+    .name = "securebase-agent",
+    .sentence = "samples this host and its services, and ships what it finds to an aggregator.",
+    .file = "/etc/securebase/agent.ini",
+    .usage = "       securebase-agent [-c FILE] status [--json]\n"
+             "       securebase-agent [-c FILE] spool stat|verify|drop\n",
+    .flags = flags,
+    .n_flags = sizeof flags / sizeof *flags,
+    .max_words = 2,
+};
+
+static int check(const struct config *c, const struct cli *cli, struct buf *report, struct err *e)
+{
+    return agent_check(c, !samples_only(&program, cli), report, e);
+}
+
+static void on_reload(void *arg)
+{
+    struct running *r = arg;
+    struct buf report;
+    struct config *fresh;
+    struct err e = {0};
+
+    buf_init(&report, NULL, 1 << 20);
+    fresh = cli_load(r->program, r->cli, &report, &e);
+    if (!fresh || agent_reload(r->agent, fresh, &e) != 0) {
+        LOG(r->log, LOG_ERROR, "agent", "the old configuration stays in use", kv_e(&e));
+        config_free(&fresh);
+    } else {
+        buf_clear(&report);
+        if (config_needs_restart(r->config, fresh, &report))
+            LOG(r->log, LOG_WARN, "agent", "needs a restart", kv_s("options", buf_text(&report)));
+        cli_log_reload(r->log, fresh);
+        config_free(&r->config);
+        r->config = fresh;
+        LOG0(r->log, LOG_INFO, "agent", "configuration reloaded");
+    }
+    buf_free(&report);
+}
+
+static void on_reopen(void *arg)
+{
+    struct running *r = arg;
+    struct err e;
+
+    if (log_reopen(r->log, &e) != 0)
+        LOG(r->log, LOG_ERROR, "agent", "the log could not be reopened", kv_e(&e));
+}
+
+static void on_dump(void *arg)
+{
+    agent_dump(((struct running *)arg)->agent);
+}
+
+static void on_stop(void *arg)
+{
+    agent_stop(((struct running *)arg)->agent);
+}
+
+static void on_stopped(void *arg)
+{
+    loop_stop(((struct running *)arg)->loop);
+}
+
+static int run(struct running *r, const char *root)
+{
+    struct signal_calls calls = {on_reload, on_reopen, on_dump, on_stop, r};
+    struct agent_params p = {.config = r->config,
+                             .root = root,
+                             .log = r->log,
+                             .version = SB_VERSION,
+                             .revision = SB_REVISION,
+                             .stopped = on_stopped,
+                             .arg = r};
+    struct signals *signals = NULL;
+    struct err e = {0};
+    int status = 1;
+
+    r->loop = loop_new(&e);
+    p.loop = r->loop;
+    if (r->loop)
+        signals = signals_new(r->loop, &calls, &e);
+    if (signals)
+        r->agent = agent_new(&p, &e);
+    if (r->agent) {
+        daemon_notify("READY=1");
+        status = loop_run(r->loop) == 0 ? 0 : 1;
+    } else {
+        LOG(r->log, LOG_ERROR, "agent", "cannot start", kv_e(&e));
+    }
+    agent_free(&r->agent);
+    signals_free(&signals);
+    loop_free(&r->loop);
+    return status;
+}
+
+static int sample(const struct cli *cli, const struct config *c, const char *root)
+{
+    const char *format = cli_value(&program, cli, "format");
+    struct once_params p = {.config = c, .root = root, .only = cli_value(&program, cli, "test")};
+    struct err e = {0};
+    struct buf out;
+    int rc;
+
+    if (once_format_of(format ? format : "prom", &p.format) != 0)
+        return cli_usage(&program, "--format takes prom, json or table");
+    buf_init(&out, NULL, 64 << 20);
+    rc = once_run(&p, &out, &e);
+    if (rc == 0)
+        (void)fwrite(out.data, 1, out.len, stdout);
+    else
+        (void)fprintf(stderr, "securebase-agent: %s\n", e.text);
+    buf_free(&out);
+    return rc == 0 ? 0 : 1;
+}
+
+static int list(void)
+{
+    struct buf out;
+
+    buf_init(&out, NULL, 1 << 20);
+    collector_list(&out);
+    (void)fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+    return 0;
+}
+
+static int go(const struct cli *cli)
+{
+    struct running r = {.program = &program, .cli = cli};
+    const char *root = cli_value(&program, cli, "root");
+    struct err e = {0};
+    int status;
+
+    if (cli_given(&program, cli, "list"))
+        return list();
+    status = cli_config(&program, cli, &r.config);
+    if (status != CLI_GO_ON)
+        return status;
+    if (cli->n_words)
+        status = status_verb(option_text(config_section(r.config, "agent"), "socket"), cli->words,
+                             cli->n_words, cli_given(&program, cli, "json"));
+    else if (samples_only(&program, cli))
+        status = sample(cli, r.config, root ? root : "");
+    else if ((r.log = cli_log(r.config, &e)))
+        status = run(&r, root ? root : "");
+    else
+        status = (fprintf(stderr, "securebase-agent: %s\n", e.text), 1);
+    log_free(&r.log);
+    config_free(&r.config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena rows;
+    struct cli cli;
+    int status;
+
+    daemon_early();
+    loop_library_log(NULL);
+    arena_init(&rows, NULL, 0);
+    program.rows = agent_sections(&rows, &program.n_rows);
+    program.check = check;
+    status = program.rows ? cli_parse(&program, argc, argv, &cli) : 1;
+    if (status == CLI_GO_ON)
+        status = go(&cli);
+    arena_free(&rows);
+    return status;
+}

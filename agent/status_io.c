@@ -1,0 +1,70 @@
+/* The verbs of the command line, spoken to a running agent by its unix socket: see status.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/status.h"
+#include "common/daemon/daemon.h"
+#include "common/net/http_client.h"
+#include "common/net/loop.h"
+
+struct asking {
+    struct loop *loop;
+    int status; /* to exit with */
+};
+
+static void answered(void *arg, const struct http_result *r)
+{
+    struct asking *a = arg;
+
+    a->status = r->code == 0 && r->status == 200 ? 0 : 1;
+    if (r->code != 0)
+        (void)fprintf(stderr, "securebase-agent: no answer from the agent: %s\n", r->error);
+    else
+        (void)fwrite(r->body.p, 1, r->body.n, a->status ? stderr : stdout);
+    loop_stop(a->loop);
+}
+
+static const struct {
+    const char *verb, *word, *method, *path;
+    bool json;
+} verbs[] = {
+    {"status", NULL, "GET", "/status", false},           {"status", NULL, "GET", "/status.json", true},
+    {"spool", "stat", "GET", "/spool", false},           {"spool", "stat", "GET", "/status.json", true},
+    {"spool", "verify", "POST", "/spool/verify", false}, {"spool", "drop", "POST", "/spool/drop", false},
+};
+
+int status_verb(const char *socket, char **words, size_t n, bool json)
+{
+    struct http_client_params p = {.max_connections = 1};
+    struct asking a = {.status = EXIT_USAGE};
+    struct http_request r = {.unix_socket = socket, .timeout = span_s(60), .fresh = true};
+    struct http_client *c = NULL;
+    char url[64] = "";
+    struct err e = {0};
+
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        size_t want = verbs[i].word ? 2 : 1;
+
+        if (n != want || strcmp(words[0], verbs[i].verb) != 0 || verbs[i].json != json ||
+            (verbs[i].word && strcmp(words[1], verbs[i].word) != 0))
+            continue;
+        (void)snprintf(url, sizeof url, "http://localhost%s", verbs[i].path);
+        r.method = verbs[i].method;
+        r.url = url;
+    }
+    if (!*url) {
+        (void)fprintf(stderr, "securebase-agent: expected status [--json], or spool stat|verify|drop\n");
+        return EXIT_USAGE;
+    }
+    a.status = 1;
+    a.loop = loop_new(&e);
+    if (a.loop)
+        c = http_client_new(a.loop, &p, &e);
+    if (!c || !http_client_send(c, &r, answered, &a, &e))
+        (void)fprintf(stderr, "securebase-agent: %s\n", e.text);
+    else
+        (void)loop_run(a.loop);
+    http_client_free(&c);
+    loop_free(&a.loop);
+    return a.status;
+}
