@@ -58,7 +58,8 @@ struct http_call {
     struct curl_slist *headers;
     http_done done;
     void *arg;
-    struct mono started;
+    struct mono started, tried; /* the call; its last try */
+    struct span tls_began;      /* since then; negative: not */
     struct span timeout;
     struct buf body, lines;
     size_t header_bytes;
@@ -353,7 +354,10 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 
 static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 {
+    struct http_call *c = arg;
+
     (void)easy;
+    c->tls_began = mono_sub(clock_mono(), c->tried);
     SSL_CTX_set_app_data((SSL_CTX *)ctx, arg);
     SSL_CTX_set_verify(ctx, SSL_CTX_get_verify_mode(ctx), on_verify);
     return CURLE_OK;
@@ -461,6 +465,7 @@ static int set_request(struct http_call *c, const struct http_request *r, struct
     set_callbacks(c);
     set_tls(c, f, r->insecure);
     curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h, CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs holds a thread, not the loop */
     curl_easy_setopt(h, CURLOPT_SHARE, c->pool->share);
     curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -498,10 +503,12 @@ struct http_call *http_client_send(struct http_client *client, const struct http
         .done = done,
         .arg = arg,
         .started = clock_mono(),
+        .tls_began = {-1},
         .timeout = r->timeout.ns > 0 ? r->timeout : span_s(TIMEOUT_S),
         .repeatable = r->idempotent || strcmp(r->method, "POST") != 0,
         .collect = r->collect_headers,
     };
+    c->tried = c->started;
     p->holds++;
     if (p->calls)
         p->calls->prev = c;
@@ -601,6 +608,9 @@ static void gather(struct http_call *c, struct http_result *r)
         .first_byte = phase(h, CURLINFO_STARTTRANSFER_TIME_T),
         .total = phase(h, CURLINFO_TOTAL_TIME_T),
     };
+    /* libcurl keeps this one back when the handshake on the connection fails. */
+    if (r->times.connect.ns < 0 && c->tls_began.ns >= 0)
+        r->times.connect = c->tls_began.ns < r->times.total.ns ? c->tls_began : r->times.total;
 }
 
 /* libcurl tries kept connections on its own, but gives up with an error when all that it kept were dead (curl
@@ -622,6 +632,8 @@ static bool try_again(struct http_call *c)
     int64_t left = span_to_ms(c->timeout) - span_to_ms(mono_sub(clock_mono(), c->started));
 
     c->retried = true;
+    c->tried = clock_mono();
+    c->tls_began = span_ns(-1);
     c->error[0] = 0;
     buf_clear(&c->body);
     curl_multi_remove_handle(c->pool->multi, c->easy);
