@@ -91,16 +91,19 @@ static size_t binding_size(uint32_t n)
     return sizeof(struct binding) + n * sizeof(struct series *);
 }
 
-/* Gives up what was used longest ago until n more pointers fit what one agent may hold. */
+/* Gives up what was used longest ago until n more pointers fit what one agent may hold; not what the batch that is
+ * applied just now has used, whose pointers are in use. */
 static void make_room(struct series_set *s, struct agent *a, uint32_t n)
 {
     while (a->bindings && a->bound + n > 2 * (uint64_t)s->quota + BINDING_SLACK) {
-        struct binding *oldest = a->bindings;
+        struct binding *oldest = NULL;
 
-        for (struct binding *b = oldest->next; b; b = b->next) {
-            if (b->used <= oldest->used)
+        for (struct binding *b = a->bindings; b; b = b->next) {
+            if (b->serial != s->serial && (!oldest || b->used <= oldest->used))
                 oldest = b;
         }
+        if (!oldest)
+            return;
         binding_free(s, a, oldest);
     }
 }

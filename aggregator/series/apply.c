@@ -45,11 +45,11 @@ static int64_t last_tick(const struct wire_values *v, uint32_t j)
 static void put_latest(struct applying *ap, struct series *x, int64_t t, double value)
 {
     struct series_set *s = ap->s;
-    int64_t received = ap->in->received.ms, seen = t - ap->skew;
+    int64_t received = ap->in->received.ms, seen;
     struct series_value *v;
 
-    if (seen > received)
-        seen = received;
+    if (__builtin_sub_overflow(t, ap->skew, &seen) || seen > received)
+        seen = received < t ? received : t;
     if (x->set->resource != ap->agent->current || (x->at == NOWHERE && seen < received - s->stale_ms))
         return;
     if (x->at == NOWHERE && metric_show(s, x) != 0) {
@@ -202,6 +202,8 @@ static void apply_block(struct applying *ap, uint32_t k, const struct verdict *v
     }
     b = binding_get(ap->s, ap->agent, ap->resource, &ap->in->batch->blocks[k].schema, schema->n,
                     ap->in->received.ms);
+    if (b)
+        b->serial = ap->s->serial;
     for (uint32_t j = 0; j < schema->n; j++) {
         enum value_taken t = verdict_series(v, j);
         struct series *x;
@@ -228,6 +230,7 @@ static void apply_agent(struct applying *ap)
 {
     const struct wire_batch *w = ap->in->batch;
     struct agent *a = ap->agent;
+    int64_t skew;
 
     if (!a->applied)
         a->first_seen = ap->in->received;
@@ -239,8 +242,8 @@ static void apply_agent(struct applying *ap)
         a->last_sealed = (struct wall){w->sealed};
         agent_turn(ap->s, a, ap->resource);
     }
-    if (ap->in->sent.ms)
-        a->skew = ap->in->sent.ms - ap->in->received.ms;
+    if (ap->in->sent.ms && !__builtin_sub_overflow(ap->in->sent.ms, ap->in->received.ms, &skew))
+        a->skew = skew;
     ap->skew = a->skew == INT64_MIN ? 0 : a->skew;
     a->applied = true;
     a->batches++;

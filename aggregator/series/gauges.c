@@ -46,7 +46,7 @@ void host_free(struct series_set *s, const struct percentile_def *d, struct host
     mem_free(s->mem, h, host_size(d));
 }
 
-void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v, uint64_t *late)
+void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v)
 {
     if (isnan(v))
         return;
@@ -55,10 +55,8 @@ void host_add(const struct percentile_def *d, struct host *h, int64_t t, double 
         int64_t k = cell_of(t, def->step);
         struct tally *c = &h->tallies[def->first + cell_place(k, def->cells)];
 
-        if (c->n && c->k > k) {
-            ++*late;
-            continue;
-        }
+        if (c->n && c->k > k)
+            continue; /* before the window, as in window.c */
         if (!c->n || c->k < k)
             *c = (struct tally){.k = k};
         c->sum += v;

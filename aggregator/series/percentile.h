@@ -3,9 +3,9 @@
  * Time. The ticks of a window W are gathered in cells of W/30 (whole ms, rounded down): cell k holds the
  * ticks t with k·step < t <= (k+1)·step, and at time now the window is made of the cells k >= floor((now - W)
  * / step). A tick ahead of its receipt was taken before it, whatever the agent's clock says, and counts at
- * its receipt: so nobody's clock moves a window. Cells stand in a ring just long enough that two that are
- * needed at once never share a place; data that come late go into the cell where they belong as long as that
- * place is theirs.
+ * its receipt: so nobody's clock moves a window. Cells stand in a ring of ceil(W / step) + 1: a tick
+ * whose place is taken by a later cell lies before the window as soon as that cell's data could be received, so what
+ * comes late always finds its place or belongs nowhere.
  *
  * All of it is a function of the batches, their verdicts and times of receipt, so that a replay gives the
  * same; the clock only decides what is shown and what memory can be given back. */
@@ -157,7 +157,7 @@ uint32_t populated(const struct sketch *v); /* buckets that are not 0 */
 
 /* gauges.c */
 struct host *host_get(struct series_set *s, struct group *g, struct atom *id);
-void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v, uint64_t *late);
+void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v);
 void hosts_advance(struct series_set *s, struct group *g, int64_t now);
 void host_free(struct series_set *s, const struct percentile_def *d, struct host *h);
 /* The hosts' means in window w, sorted, into out[n_hosts]; their number. */

@@ -42,9 +42,9 @@ static const struct metric_row lost_row = {
     .name = "securebase_aggregator_series_lost_total",
     .kind = METRIC_COUNTER,
     .labels = "reason",
-    .help = "What was taken but could not be shown or counted everywhere: no memory, too late for its "
-            "window, more "
-            "groups than max_groups, or a count beyond 64 bits.",
+    .help = "Values that were taken but are missing somewhere: no memory, more groups than max_groups, or a "
+            "count "
+            "beyond 64 bits.",
 };
 static const struct metric_row groups_row = {
     .name = "securebase_aggregator_percentile_groups",
@@ -64,7 +64,6 @@ static const struct metric_row snapshots_row = {
 
 static const char *const loss_names[LOSS_REASONS] = {
     [LOSS_MEMORY] = "memory",
-    [LOSS_LATE] = "late",
     [LOSS_GROUPS] = "groups",
     [LOSS_OVERFLOW] = "overflow",
 };

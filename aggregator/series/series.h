@@ -47,7 +47,7 @@ struct batch_in {
     struct wall sent; /* X-Securebase-Sent of the agent's own request; 0: unknown (a relay, a replay) */
 };
 
-/* Fills refused[] (values by reason) and verdict (bytes to be journalled; empty when nothing is refused). May
+/* Fills refused[] (values by reason) and verdict (bytes to be journalled, at most 66 KiB; empty when nothing is refused). May
  * reserve kinds for names; a batch that is then not committed leaves nothing that is seen. Age and future are
  * judged here, by received. ERR_NOMEM. */
 int series_judge(struct series_set *s, const struct batch_in *in, struct buf *verdict,

@@ -25,7 +25,7 @@ enum {
 #define NOWHERE UINT32_MAX
 
 /* Why values that were accepted are not where they belong. */
-enum series_loss { LOSS_MEMORY, LOSS_LATE, LOSS_GROUPS, LOSS_OVERFLOW, LOSS_REASONS };
+enum series_loss { LOSS_MEMORY, LOSS_GROUPS, LOSS_OVERFLOW, LOSS_REASONS };
 
 /* Head of what snapshots may show. */
 struct retired {
@@ -97,7 +97,8 @@ struct binding_key {
 struct binding {
     struct binding_key key;
     struct binding *next, *prev;
-    int64_t used; /* time of receipt of the latest batch */
+    int64_t used;    /* time of receipt of the latest batch */
+    uint64_t serial; /* the batch being applied, which may hold pointers to its series */
     uint32_t n;
     struct series *series[]; /* NULL: no value was accepted yet */
 };

@@ -146,10 +146,8 @@ static void ring_add(struct series_set *s, const struct window_def *w, struct ri
     struct cell *c = &r->cells[cell_place(k, w->cells)];
     int code;
 
-    if (c->k > k) { /* so long ago that its place is taken */
-        s->lost[LOSS_LATE]++;
+    if (c->k > k) /* its place is taken by what came later: it lies before the window (percentile.h) */
         return;
-    }
     if (c->k < k) {
         if (c->k != INT64_MIN && c->k >= r->from)
             r->valid = false;

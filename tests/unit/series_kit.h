@@ -52,16 +52,17 @@ static inline struct wire_str kit_str(const char *s)
 /* NULL and the sentences in k->report and k->e when it is wrong. */
 static inline struct config *kit_config(struct kit *k, const char *text)
 {
-    struct section_row rows[] = {
-        {.name = "aggregator", .sentence = "Of the tests.", .rows = kit_aggregator, .n_rows = 2},
-        {.name = "ingest", .sentence = "Of the tests.", .rows = kit_ingest, .n_rows = 2},
-        percentile_section,
-    };
+    static struct section_row rows[3]; /* a configuration borrows its rows */
     char name[] = "kit-XXXXXX";
     int fd = mkstemp(name);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     struct config *c;
 
+    rows[0] = (struct section_row){
+        .name = "aggregator", .sentence = "Of the tests.", .rows = kit_aggregator, .n_rows = 2};
+    rows[1] =
+        (struct section_row){.name = "ingest", .sentence = "Of the tests.", .rows = kit_ingest, .n_rows = 2};
+    rows[2] = percentile_section;
     if (!f || fputs(text, f) < 0 || fclose(f) != 0)
         abort();
     buf_clear(&k->report);

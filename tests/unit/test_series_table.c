@@ -190,6 +190,7 @@ static void test_times(void **state)
     kit_gauge(&k, "y", KIT_NOW - 3600001, 1);
     kit_gauge(&k, "ok", KIT_NOW, 1);
     kit_gauge(&k, "far", KIT_NOW + 600000, 1);
+    k.in.sent.ms = INT64_MIN; /* nonsense, and beyond what a difference can hold */
     k.in.events = events;
     k.in.n_events = 5;
     kit_take(&k);
@@ -331,13 +332,45 @@ static void test_verdict(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
+/* However many schemas an agent makes up, its bindings stay within bounds. */
+static void test_bindings(void **state)
+{
+    enum { SERIES = 4096 };
+    static struct kit_series x[SERIES];
+    static char names[SERIES][16];
+    double v[] = {1}, absent[] = {KIT_ABSENT};
+    size_t most = 0, before = 0;
+    struct kit k = {0};
+
+    (void)state;
+    kit_open(&k, "[ingest]\nmax_series_per_agent = 100\n[percentile p]\nmetric = x\nby = i\n");
+    for (int i = 0; i < SERIES; i++) {
+        snprintf(names[i], sizeof names[i], "x{i=%d}", i);
+        x[i] = (struct kit_series){names[i], WIRE_GAUGE, i ? absent : v, NULL};
+    }
+    for (int i = 0; i < 130; i++) {
+        snprintf(names[1], sizeof names[1], "y%d", i);
+        kit_batch(&k, "a", HOST, KIT_NOW);
+        for (int b = 0; b < 3; b++)
+            kit_block(&k, KIT_NOW - b, 0, 1, x, (uint32_t)(SERIES - b));
+        kit_take(&k);
+        most = k.mem.used > most ? k.mem.used : most;
+        if (i == 40)
+            before = most;
+    }
+    assert_true(most < before + 65536 && before > (size_t)64 * 4096 * sizeof(void *));
+    expect_n(&k, KIT_NOW, 1);
+    kit_close(&k);
+    assert_int_equal(k.mem.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_latest),  cmocka_unit_test(test_late),     cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_skew),    cmocka_unit_test(test_resource), cmocka_unit_test(test_times),
         cmocka_unit_test(test_kinds),   cmocka_unit_test(test_quota),    cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_verdict),
+        cmocka_unit_test(test_verdict), cmocka_unit_test(test_bindings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
