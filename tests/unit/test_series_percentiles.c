@@ -331,11 +331,75 @@ static void test_native(void **state)
     kit_close(&k);
 }
 
+/* ---- what the table tells of itself ---- */
+
+struct wanted {
+    struct sink sink; /* first */
+    const char *name, *label;
+    double found;
+    int samples;
+};
+
+static void real(struct sink *s, const struct metric_row *row, const struct text *labels, double v)
+{
+    struct wanted *w = (struct wanted *)s;
+    bool same = !strcmp(row->name, w->name);
+
+    assert_true(!*row->labels == !labels);
+    if (same && labels)
+        same = labels[0].n == strlen(w->label) && !memcmp(labels[0].p, w->label, labels[0].n);
+    if (!same)
+        return;
+    w->found = v;
+    w->samples++;
+}
+
+static void integer(struct sink *s, const struct metric_row *row, const struct text *labels, int64_t v)
+{
+    real(s, row, labels, (double)v);
+}
+
+static double told(struct kit *k, const char *name, const char *label)
+{
+    struct wanted w = {.sink = {.integer = integer, .real = real}, .name = name, .label = label};
+
+    series_metrics(k->set, &w.sink);
+    assert_int_equal(w.samples, 1);
+    return w.found;
+}
+
+/* Beyond max_groups values are left out and counted, one by one. */
+static void test_max_groups(void **state)
+{
+    struct kit k = {0};
+    double v[] = {1};
+
+    (void)state;
+    kit_open(&k, "[percentile p]\nmetric = lat\nby = route\nmax_groups = 1\n");
+    kit_batch(&k, "one", HOST, KIT_NOW);
+    give(&k, "lat{route=/a}", KIT_NOW, v, 1);
+    give(&k, "lat{route=/b}", KIT_NOW, v, 1);
+    give(&k, "lat{route=/b}", KIT_NOW - 1, v, 1);
+    kit_gauge(&k, "shown", KIT_NOW, 1);
+    kit_take(&k);
+    assert_true(told(&k, "securebase_aggregator_series_lost_total", "groups") == 2);
+    assert_true(told(&k, "securebase_aggregator_series_lost_total", "memory") == 0);
+    assert_true(told(&k, "securebase_aggregator_percentile_groups", "p") == 1);
+    assert_true(told(&k, "securebase_aggregator_percentile_refused", "p") == 0);
+    assert_true(told(&k, "securebase_aggregator_values_total", "") == 4);
+    assert_true(told(&k, "securebase_aggregator_series", "") == 3);
+    assert_true(told(&k, "securebase_aggregator_series_memory_bytes", "") == (double)k.mem.used);
+    assert_true(told(&k, "securebase_aggregator_values_refused_total", "future") == 0);
+    kit_close(&k);
+    assert_int_equal(k.mem.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_configuration), cmocka_unit_test(test_sketches), cmocka_unit_test(test_counter),
         cmocka_unit_test(test_gauges),        cmocka_unit_test(test_recount),  cmocka_unit_test(test_native),
+        cmocka_unit_test(test_max_groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
