@@ -250,6 +250,6 @@ def test_completion():
     assert complete("sbctl", "pe") == ["percentiles"]
     assert "--by" in complete("sbctl", "percentiles", "--")
     assert "--by" not in complete("sbctl", "status", "--")
-    assert complete("securebase-agent", "--once", "=", "j") == ["json"]
+    assert complete("securebase-agent", "--once", "--format", "j") == ["json"]
     assert complete("securebase-agent", "spool", "") == ["stat", "verify", "drop"]
     assert complete("securebase-aggregator", "ver") == ["verify-store"]
