@@ -16,7 +16,7 @@ endif
 PKGS     := zlib libevent libevent_openssl libevent_pthreads libzstd libcurl openssl sqlite3 libcjson libprotobuf-c
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT      ?= -O2 -g
-HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -ffile-prefix-map=$(CURDIR)=.
 SAN      ?=
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c11 $(WARN) $(OPT) $(HARDEN) $(SAN) -fno-strict-aliasing -ffp-contract=off
@@ -174,15 +174,18 @@ deb: all
 	sh packaging/deb/build.sh "$(BUILD)" "$(VERSION)"
 rpm:
 	sh packaging/rpm/build.sh "$(BUILD)" "$(VERSION)"
+# A fresh Debian 12 (debootstrap, root, minutes): the debs, then README's line from a clone. PARTS=packages or PARTS=source.
+bookworm: deb
+	bash tests/packaging/bookworm.sh "$(BUILD)" $(PARTS)
 
 clean:
 	rm -rf build build-*
 
 help:
-	@echo "all check demo install deb rpm bench bench-{agent,wire,sketch,ingest,…} fuzz SECONDS=N lint unit e2e conf"
+	@echo "all check demo install deb rpm bookworm bench bench-{agent,wire,sketch,ingest,…} fuzz SECONDS=N lint unit e2e conf"
 	@echo "asan ubsan tsan clang cover clean"
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e bench conf generated \
-    demo install deb rpm clean help
+    demo install deb rpm bookworm clean help
 .SECONDARY:

@@ -9,7 +9,7 @@ run_apt="gcc make pkg-config libc6-dev libevent-dev libmsgpack-dev libzstd-dev l
 libsqlite3-dev libcjson-dev libprotobuf-c-dev zlib1g-dev protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis-server"
 tests_apt="clang libclang-rt-14-dev llvm clang-format-14 libcmocka-dev python3-pytest python3-msgpack python3-zstandard
 python3-protobuf curl prometheus prometheus-node-exporter nginx-light debootstrap rpm
-dpkg-dev sqlite3 procps iproute2 man-db"
+debhelper systemd sqlite3 procps iproute2 man-db"
 run_dnf="gcc make pkgconf-pkg-config libevent-devel msgpack-devel libzstd-devel libcurl-devel openssl-devel inih-devel
 sqlite-devel cjson-devel protobuf-c-devel zlib-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis"
 tests_dnf="clang compiler-rt llvm clang-tools-extra libcmocka-devel python3-pytest python3-msgpack python3-zstandard

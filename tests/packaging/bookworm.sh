@@ -51,7 +51,8 @@ fresh() { # fresh NAME: sets root
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     echo fresh > "$root/etc/hostname"
     echo "127.0.0.1 localhost fresh" > "$root/etc/hosts"
-    cp "$here/inside.sh" "$top/docs/install.md" "$root/tmp/"
+    # Not to /tmp, which booting empties.
+    cp "$here/inside.sh" "$top/docs/install.md" "$root/opt/"
 }
 
 # Runs a command in the root, in namespaces of its own: whatever it started ends with it.
@@ -63,13 +64,13 @@ within() {
 
 packages() {
     fresh packages
-    mkdir "$root/tmp/debs"
-    find "$build/deb" -name '*.deb' ! -name '*-dbgsym_*' -exec cp {} "$root/tmp/debs/" \;
+    mkdir "$root/opt/debs"
+    find "$build/deb" -name '*.deb' ! -name '*-dbgsym_*' -exec cp {} "$root/opt/debs/" \;
     step "installing the packages"
-    within sh /tmp/inside.sh install
-    within sh /tmp/inside.sh configure
+    within sh /opt/inside.sh install
+    within sh /opt/inside.sh configure
     step "running without a service manager"
-    within sh /tmp/inside.sh plain
+    within sh /opt/inside.sh plain
     step "booting systemd"
     unshare --mount --pid --fork --kill-child --uts --ipc --cgroup sh "$here/boot.sh" "$root" > "$work/console.log" 2>&1 &
     booted=$!
@@ -81,12 +82,11 @@ packages() {
         sleep 0.5
     done
     booted_run() {
-        nsenter -t "$init" -m -p -u -i -C sh /tmp/inside.sh "$1" || {
+        nsenter -t "$init" -m -p -u -i -C sh /opt/inside.sh "$1" || {
             nsenter -t "$init" -m -p -u -i journalctl --no-pager -n 40 -o short -u 'securebase-*' || cat "$work/console.log"
             exit 1
         }
     }
-    # /tmp of the booted machine is its own.
     for s in systemd upgrade remove purge; do
         step "$s"
         booted_run $s
