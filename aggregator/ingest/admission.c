@@ -178,7 +178,6 @@ void admission_judge(const struct admission *a, const struct admission_facts *f,
     const struct epoch *x = find_epoch(g, f->epoch);
 
     *v = (struct admission_verdict){.highest = highest(g)};
-    assert(!g || !g->prepared);
     if (f->epoch > (uint64_t)(f->now.ms > 0 ? f->now.ms : 0) + DAY_MS)
         v->reason = WIRE_EPOCH;
     else if (!f->own && !f->relay)

@@ -2,8 +2,8 @@
  * 256 batches (docs/protocol.md, section 4). Pure.
  *
  * A batch is judged, prepared (its state after the commit is made, to be journalled with it), and then committed or aborted.
- * Between preparing and that, no other batch of the same agent may be judged: the caller sees to it, so that each state
- * holds all those before it and a failed commit needs no undoing. */
+ * Between preparing and that, no other batch of the same agent may be prepared, and a verdict on one would not last: the
+ * caller sees to it, so that each state holds all those before it and a failed commit needs no undoing. */
 #ifndef SB_INGEST_ADMISSION_H
 #define SB_INGEST_ADMISSION_H
 

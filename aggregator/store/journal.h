@@ -34,7 +34,11 @@ struct journal_batch {
     struct wall received;
     uint8_t digest[16]; /* of the frame */
     uint64_t refused[WIRE_REFUSALS];
-    int64_t expired;        /* position of the digest that leaves the window of this epoch; 0: none */
+    int64_t expired;     /* position of the digest that leaves the window of this epoch; 0: none */
+    uint64_t drop_epoch; /* of this agent: its watermark and digests go; 0: none */
+    const struct wire_hash
+        *holds; /* definitions that the agent holds from now on, though another brought them */
+    uint32_t n_holds;
     struct bytes verdict;   /* how values were judged (series.h): a replay needs no judging */
     struct bytes watermark; /* state of (agent, epoch) after this batch (admission.h) */
     struct bytes frame;     /* the zstd frame as it came, to the byte */

@@ -12,7 +12,7 @@
 
 enum { PRUNE_ROWS = 512 };
 
-static const char *const steps[] = {
+const char *const journal_steps[] = {
     STORE_MARK
     "CREATE TABLE batches(position INTEGER PRIMARY KEY AUTOINCREMENT, agent TEXT NOT NULL, tenant TEXT, "
     "epoch INTEGER NOT"
@@ -28,6 +28,7 @@ static const char *const steps[] = {
     "CREATE TABLE definitions(hash BLOB NOT NULL UNIQUE, value BLOB NOT NULL);"
     "CREATE TABLE holders(hash BLOB NOT NULL, agent TEXT NOT NULL, PRIMARY KEY(hash, agent)) WITHOUT ROWID;",
 };
+const size_t journal_n_steps = sizeof journal_steps / sizeof journal_steps[0];
 /* ---- binding: unsigned 64-bit numbers travel as the int64 of the same bits ---- */
 
 static void bind_u64(sqlite3_stmt *st, int i, uint64_t v, int *bad)
@@ -69,18 +70,15 @@ struct append {
     int64_t position;
 };
 
-static int run_append(struct db *db, struct store_job *job, struct err *e)
+static int insert_batch(struct db *db, const struct journal_batch *b, int64_t *position, struct err *e)
 {
-    struct append *a = (struct append *)job;
-    const struct journal_batch *b = &a->b;
-    sqlite3_stmt *st;
-    int bad = 0, rc;
-
-    st =
+    sqlite3_stmt *st =
         db_prepare(db,
                    "INSERT INTO batches(agent, tenant, epoch, seq, received, digest, refused, verdict, frame)"
                    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
                    e);
+    int bad = 0, rc;
+
     if (!st)
         return e->code;
     bind_str(st, 1, b->agent, &bad);
@@ -94,33 +92,79 @@ static int run_append(struct db *db, struct store_job *job, struct err *e)
     if (b->verdict.n)
         bind_blob(st, 8, b->verdict.p, b->verdict.n, &bad);
     bind_blob(st, 9, b->frame.p, b->frame.n, &bad);
-    if ((rc = run(db, st, bad, e)) != 0)
-        return rc;
-    a->position = db_last_id(db);
-    st = db_prepare(db, "INSERT INTO seen VALUES(?, ?, ?, ?, ?, ?)", e);
+    rc = run(db, st, bad, e);
+    *position = db_last_id(db);
+    return rc;
+}
+
+static int insert_digest(struct db *db, const struct journal_batch *b, int64_t position, struct err *e)
+{
+    sqlite3_stmt *st = db_prepare(db, "INSERT INTO seen VALUES(?, ?, ?, ?, ?, ?)", e);
+    int bad = 0, rc;
+
     if (!st)
         return e->code;
-    bind_u64(st, 1, (uint64_t)a->position, &bad);
+    bind_u64(st, 1, (uint64_t)position, &bad);
     bind_str(st, 2, b->agent, &bad);
     bind_u64(st, 3, b->epoch, &bad);
     bind_u64(st, 4, b->seq, &bad);
     bind_blob(st, 5, b->digest, sizeof b->digest, &bad);
     bind_refused(st, 6, b->refused, &bad);
-    if ((rc = run(db, st, bad, e)) != 0)
+    if ((rc = run(db, st, bad, e)) != 0 || !b->expired)
         return rc;
-    if (b->expired) {
-        if (!(st = db_prepare(db, "DELETE FROM seen WHERE position = ?", e)))
-            return e->code;
-        bind_u64(st, 1, (uint64_t)b->expired, &bad);
-        if ((rc = run(db, st, bad, e)) != 0)
-            return rc;
-    }
-    if (!(st = db_prepare(db, "INSERT OR REPLACE INTO watermarks VALUES(?, ?, ?)", e)))
+    if (!(st = db_prepare(db, "DELETE FROM seen WHERE position = ?", e)))
+        return e->code;
+    bind_u64(st, 1, (uint64_t)b->expired, &bad);
+    return run(db, st, bad, e);
+}
+
+static int write_watermark(struct db *db, const struct journal_batch *b, struct err *e)
+{
+    static const char *const drop[] = {"DELETE FROM watermarks WHERE agent = ? AND epoch = ?",
+                                       "DELETE FROM seen WHERE agent = ? AND epoch = ?"};
+    sqlite3_stmt *st = db_prepare(db, "INSERT OR REPLACE INTO watermarks VALUES(?, ?, ?)", e);
+    int bad = 0, rc;
+
+    if (!st)
         return e->code;
     bind_str(st, 1, b->agent, &bad);
     bind_u64(st, 2, b->epoch, &bad);
     bind_blob(st, 3, b->watermark.p, b->watermark.n, &bad);
+    rc = run(db, st, bad, e);
+    for (int i = 0; i < 2 && rc == 0 && b->drop_epoch; i++) {
+        if (!(st = db_prepare(db, drop[i], e)))
+            return e->code;
+        bind_str(st, 1, b->agent, &bad);
+        bind_u64(st, 2, b->drop_epoch, &bad);
+        rc = run(db, st, bad, e);
+    }
+    return rc;
+}
+
+static int insert_hold(struct db *db, const struct wire_hash *hash, struct wire_str agent, struct err *e)
+{
+    sqlite3_stmt *st = db_prepare(db, "INSERT OR IGNORE INTO holders VALUES(?, ?)", e);
+    int bad = 0;
+
+    if (!st)
+        return e->code;
+    bind_blob(st, 1, hash->b, sizeof hash->b, &bad);
+    bind_str(st, 2, agent, &bad);
     return run(db, st, bad, e);
+}
+
+static int run_append(struct db *db, struct store_job *job, struct err *e)
+{
+    struct append *a = (struct append *)job;
+    int rc = insert_batch(db, &a->b, &a->position, e);
+
+    if (rc == 0)
+        rc = insert_digest(db, &a->b, a->position, e);
+    if (rc == 0)
+        rc = write_watermark(db, &a->b, e);
+    for (uint32_t i = 0; i < a->b.n_holds && rc == 0; i++)
+        rc = insert_hold(db, &a->b.holds[i], a->b.agent, e);
+    return rc;
 }
 
 static void done_append(struct store_job *job, int code)
@@ -144,7 +188,8 @@ static const char *copy(char **to, const void *p, size_t n)
 int journal_append(struct journal *j, const struct journal_batch *b,
                    void (*done)(void *arg, int64_t position, int code), void *arg)
 {
-    size_t n = b->agent.n + b->tenant.n + b->verdict.n + b->watermark.n + b->frame.n;
+    size_t holds = b->n_holds * sizeof *b->holds;
+    size_t n = holds + b->agent.n + b->tenant.n + b->verdict.n + b->watermark.n + b->frame.n;
     struct append *a = malloc(sizeof *a + n);
     char *to = (char *)(a + 1);
     int rc;
@@ -155,6 +200,7 @@ int journal_append(struct journal *j, const struct journal_batch *b,
                          .done = done,
                          .arg = arg,
                          .b = *b};
+    a->b.holds = (const struct wire_hash *)copy(&to, b->holds, holds);
     a->b.agent.p = copy(&to, b->agent.p, b->agent.n);
     a->b.tenant.p = copy(&to, b->tenant.p, b->tenant.n);
     a->b.verdict.p = (const uint8_t *)copy(&to, b->verdict.p, b->verdict.n);
@@ -213,11 +259,7 @@ static int run_define(struct db *db, struct store_job *job, struct err *e)
         bind_blob(st, 2, c->entries[i].value.p, c->entries[i].value.n, &bad);
         if ((rc = run(db, st, bad, e)) != 0)
             return rc;
-        if (!(st = db_prepare(db, "INSERT OR IGNORE INTO holders VALUES(?, ?)", e)))
-            return e->code;
-        bind_blob(st, 1, c->entries[i].hash.b, sizeof c->entries[i].hash.b, &bad);
-        bind_str(st, 2, c->agent, &bad);
-        rc = run(db, st, bad, e);
+        rc = insert_hold(db, &c->entries[i].hash, c->agent, e);
     }
     return rc;
 }
@@ -401,8 +443,8 @@ struct journal *journal_open(const struct journal_params *p, struct err *e)
     }
     j->store = store_open(&(struct store_params){.name = "journal",
                                                  .path = p->path,
-                                                 .steps = steps,
-                                                 .n_steps = sizeof steps / sizeof steps[0],
+                                                 .steps = journal_steps,
+                                                 .n_steps = journal_n_steps,
                                                  .loop = p->loop,
                                                  .log = p->log,
                                                  .max_bytes = p->max_queue_bytes},

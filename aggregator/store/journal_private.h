@@ -5,6 +5,9 @@
 #include "aggregator/store/journal.h"
 #include "aggregator/store/store.h"
 
+extern const char *const journal_steps[];
+extern const size_t journal_n_steps;
+
 struct journal {
     struct store *store;
 };

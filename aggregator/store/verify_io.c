@@ -1,0 +1,140 @@
+/* verify-store: whether a journal that no program has open is whole. See journal.h. */
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "aggregator/store/journal_private.h"
+#include "common/wire/wire.h"
+
+enum { MOST_LINES = 100, ARENA_CAP = 16 << 20 };
+
+struct check {
+    struct db *db;
+    struct wire_codec *codec;
+    struct buf *report;
+    struct err *e;
+    struct buf payload;
+    unsigned wrong;
+};
+
+static void complain(struct check *c, const char *what, int64_t position, const char *why)
+{
+    if (c->wrong++ < MOST_LINES)
+        buf_fmt(c->report, "%s %lld: %s\n", what, (long long)position, why);
+}
+
+/* The lines of SQLite's own check but "ok". */
+static int check_pages(struct check *c)
+{
+    sqlite3_stmt *st = db_prepare(c->db, "PRAGMA integrity_check(100)", c->e);
+    int rc, n = 0;
+
+    if (!st)
+        return c->e->code;
+    while ((rc = db_row(c->db, st, c->e)) == 1) {
+        const char *line = (const char *)sqlite3_column_text(st, 0);
+
+        if (line && strcmp(line, "ok") != 0)
+            complain(c, "page check", ++n, line);
+    }
+    return rc;
+}
+
+static int known(struct check *c, const struct wire_hash *h)
+{
+    sqlite3_stmt *st = db_prepare(c->db, "SELECT 1 FROM definitions WHERE hash = ?", c->e);
+    int rc;
+
+    if (!st)
+        return c->e->code;
+    if (sqlite3_bind_blob(st, 1, h->b, sizeof h->b, SQLITE_STATIC) != SQLITE_OK)
+        return err_set(c->e, ERR_NOMEM, "no memory");
+    rc = db_row(c->db, st, c->e);
+    (void)sqlite3_reset(st);
+    return rc;
+}
+
+static int check_batch(struct check *c, int64_t position, struct bytes frame)
+{
+    enum wire_reason reason;
+    struct wire_batch b;
+    struct err e = {0};
+    struct arena a;
+    int rc;
+
+    arena_init(&a, NULL, ARENA_CAP);
+    rc = wire_inflate(c->codec, frame.p, frame.n, &c->payload, &reason, &e);
+    if (rc == 0)
+        rc = wire_walk(c->payload.data, c->payload.len, &reason, &e);
+    if (rc == 0)
+        rc = wire_batch_decode(c->payload.data, c->payload.len, &a, &b, &reason, &e);
+    if (rc != 0) {
+        complain(c, "batch", position, e.text);
+        rc = 0;
+        goto out;
+    }
+    if ((rc = known(c, &b.resource)) == 0)
+        complain(c, "batch", position, "its resource is not there");
+    for (uint32_t i = 0; i < b.n_blocks && rc >= 0; i++)
+        if ((rc = known(c, &b.blocks[i].schema)) == 0)
+            complain(c, "batch", position, "a schema is not there");
+out:
+    arena_free(&a);
+    return rc < 0 ? rc : 0;
+}
+
+static int check_batches(struct check *c)
+{
+    sqlite3_stmt *st = db_prepare(c->db, "SELECT position, frame FROM batches ORDER BY position", c->e);
+    int rc = st ? 0 : c->e->code;
+
+    while (rc == 0 && (rc = db_row(c->db, st, c->e)) == 1)
+        rc = check_batch(c, sqlite3_column_int64(st, 0),
+                         (struct bytes){sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1)});
+    if (st)
+        (void)sqlite3_reset(st);
+    return rc;
+}
+
+static int check_definitions(struct check *c)
+{
+    sqlite3_stmt *st = db_prepare(c->db, "SELECT rowid, hash, value FROM definitions", c->e);
+    int rc = st ? 0 : c->e->code;
+
+    while (rc == 0 && (rc = db_row(c->db, st, c->e)) == 1) {
+        struct wire_hash h = wire_hash_of(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
+
+        if (sqlite3_column_bytes(st, 1) != sizeof h.b ||
+            memcmp(sqlite3_column_blob(st, 1), h.b, sizeof h.b) != 0)
+            complain(c, "definition", sqlite3_column_int64(st, 0), "its bytes do not have its hash");
+        rc = 0;
+    }
+    if (st)
+        (void)sqlite3_reset(st);
+    return rc;
+}
+
+int store_verify(const char *path, struct buf *report, struct err *e)
+{
+    struct check c = {.report = report, .e = e, .codec = wire_codec_new(1)};
+    int rc = 0;
+
+    buf_init(&c.payload, NULL, WIRE_MAX_INFLATED);
+    c.db = c.codec ? db_open(path, journal_steps, journal_n_steps, e) : NULL;
+    if (!c.codec)
+        (void)err_set(e, ERR_NOMEM, "no memory");
+    if (!c.db)
+        rc = e->code;
+    if (rc == 0)
+        rc = check_pages(&c);
+    if (rc == 0)
+        rc = check_definitions(&c);
+    if (rc == 0)
+        rc = check_batches(&c);
+    if (rc == 0 && c.wrong > 0)
+        rc = err_set(e, ERR_MALFORMED, "%s: %u things are wrong", path, c.wrong);
+    db_close(&c.db);
+    wire_codec_free(&c.codec);
+    buf_free(&c.payload);
+    return rc;
+}
