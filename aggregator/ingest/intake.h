@@ -67,7 +67,8 @@ struct work {
     struct wire_str holder;
 
     /* the shell's */
-    void *exchange;
+    void *exchange, *owner;
+    struct mono begun;
     struct work *next;
 };
 struct work *work_new(struct intake *in); /* NULL without memory */

@@ -29,6 +29,8 @@ int history_put(struct history *h, struct bytes key,
                 struct bytes value); /* ERR_NOMEM: the set is spoilt, commit will fail */
 void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg);
 
+void history_abandon(struct history *h); /* instead of committing: nothing was begun */
+
 /* At start only, blocking: each record, then the position (0 when there is none). */
 int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
                  int64_t *position, struct err *e);

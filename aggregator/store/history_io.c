@@ -147,6 +147,11 @@ void history_commit(struct history *h, int64_t position, void (*done)(void *arg,
     }
 }
 
+void history_abandon(struct history *h)
+{
+    free_set(&h->set);
+}
+
 struct history *history_open(const struct history_params *p, struct err *e)
 {
     struct history *h = calloc(1, sizeof *h);

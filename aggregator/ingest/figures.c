@@ -1,0 +1,227 @@
+/* Figures of ingest: see figures.h. One row a line; the tables below pair rows with where their numbers stand. */
+#include "aggregator/ingest/figures.h"
+
+#include <stddef.h>
+
+void figures_init(struct figures *f, struct mem *mem)
+{
+    *f = (struct figures){.accepted = 0};
+    sketch_init(&f->took, mem);
+}
+
+void figures_free(struct figures *f)
+{
+    sketch_free(&f->took);
+}
+
+void figures_answer(struct figures *f, enum request_path path, const struct wire_answer *a)
+{
+    enum wire_reason reason = a->status == 200 ? WIRE_OK : a->reason;
+
+    f->requests[path][reason]++;
+    if (path == PATH_BATCHES && reason == WIRE_OK) {
+        f->accepted += !a->duplicate;
+        f->duplicates += a->duplicate;
+        for (int i = 0; i < WIRE_REFUSALS && !a->duplicate; i++)
+            f->refused[i] += a->refused[i];
+    }
+}
+
+#define COUNTER(n, l, h)                                                                                     \
+    {                                                                                                        \
+        "securebase_aggregator_" n, METRIC_COUNTER, 1, 1, l, h                                               \
+    }
+#define GAUGE(n, l, h)                                                                                       \
+    {                                                                                                        \
+        "securebase_aggregator_" n, METRIC_GAUGE, 1, 1, l, h                                                 \
+    }
+
+static const struct metric_row requests =
+    COUNTER("requests_total", "path reason", "Requests answered, by reason of the answer.");
+static const struct metric_row batches = COUNTER("batches_total", "result", "Batches answered with 200.");
+static const struct metric_row refused_batches =
+    COUNTER("refused_batches_total", "reason", "Batches not taken, by the reason told to the sender.");
+static const struct metric_row refused_values =
+    COUNTER("values_refused_total", "reason", "Values of accepted batches that were not taken.");
+static const struct metric_row took_sum =
+    COUNTER("batch_seconds_sum", "", "Time from the receipt of accepted batches to their answer.");
+static const struct metric_row took_count =
+    COUNTER("batch_seconds_count", "", "Accepted batches whose time was taken.");
+static const struct metric_row took_quantile =
+    GAUGE("batch_quantile_seconds", "quantile",
+          "Quantiles since the start of the time from a batch's receipt to its answer.");
+static const struct metric_row certificate =
+    GAUGE("certificate_expiry_timestamp_seconds", "", "When the certificate of the ingest listener expires.");
+static const struct metric_row connections_refused = COUNTER(
+    "ingest_connections_refused_total", "reason", "Connections closed or put off by the ingest listener.");
+static const struct metric_row missing = COUNTER(
+    "missing_batches_total", "reason",
+    "Batches that will not come: closed by their agent, or lost because an agent had too many holes.");
+static const struct metric_row memory =
+    GAUGE("memory_bytes", "of",
+          "Bytes in use by the table of series, the state of agents, and requests under way.");
+static const struct metric_row memory_limit = GAUGE("memory_limit_bytes", "of", "Bytes that may be in use.");
+static const struct metric_row memory_denied =
+    COUNTER("memory_denied_total", "of", "Allocations refused for want of budget.");
+
+struct count {
+    struct metric_row row;
+    size_t at;
+};
+#define F(field) offsetof(struct figures, field)
+static const struct count counts[] = {
+    {COUNTER("values_total", "",
+             "Values in accepted batches, refused ones included; a sketch and an event are one each."),
+     F(values)},
+    {COUNTER("received_bytes_total", "", "Bytes of accepted batches as they came, compressed."),
+     F(frame_bytes)},
+    {COUNTER("inflated_bytes_total", "", "Bytes of accepted batches, inflated."), F(payload_bytes)},
+    {COUNTER("parked_batches_total", "", "Batches that waited for another one of their agent."), F(parked)},
+    {COUNTER("replayed_batches_total", "", "Batches read back from the journal at the start."), F(replayed)},
+    {COUNTER("unreadable_batches_total", "", "Journalled batches that could not be read back at the start."),
+     F(unreadable)},
+    {COUNTER("persists_total", "", "Times that roll-ups were written to the history."), F(persists)},
+    {COUNTER("failed_persists_total", "", "Times that this failed."), F(failed_persists)},
+    {COUNTER("dropped_holds_total", "",
+             "Definitions let go because no kept batch of their holder uses them."),
+     F(pruned_definitions)},
+    {COUNTER("snapshots_total", "", "Snapshots of the series made for readers."), F(snapshots)},
+};
+#undef F
+
+enum {
+    G_AGENTS,
+    G_EPOCHS,
+    G_HOLES,
+    G_DEFINITIONS,
+    G_HOLDS,
+    G_UNDER_WAY,
+    G_POSITION,
+    G_PERSISTED,
+    G_CONNECTIONS,
+    C_LATE,
+    C_ACCEPTED,
+    C_BYTES_IN,
+    C_BYTES_OUT,
+    C_TIMEOUT,
+    C_HANDSHAKE,
+    STATES
+};
+static const struct metric_row states[STATES] = {
+    [G_AGENTS] = GAUGE("admitted_agents", "", "Agents with a watermark."),
+    [G_EPOCHS] = GAUGE("epochs", "", "Epochs of agents with a watermark."),
+    [G_HOLES] = GAUGE("holes", "", "Ranges of missing batches that are remembered."),
+    [G_DEFINITIONS] = GAUGE("definitions", "", "Definitions known."),
+    [G_HOLDS] = GAUGE("definition_holds", "", "Definitions, counted once for each agent that holds them."),
+    [G_UNDER_WAY] =
+        GAUGE("requests_under_way", "", "Requests whose answer waits for the journal or for another batch."),
+    [G_POSITION] = GAUGE("journal_position", "", "Position of the last batch applied."),
+    [G_PERSISTED] = GAUGE("persisted_position", "", "Position contained in the roll-ups written down."),
+    [G_CONNECTIONS] = GAUGE("ingest_connections", "", "Connections of the ingest listener."),
+    [C_LATE] = COUNTER("late_batches_total", "", "Batches that filled a hole."),
+    [C_ACCEPTED] =
+        COUNTER("ingest_connections_accepted_total", "", "Connections accepted by the ingest listener."),
+    [C_BYTES_IN] = COUNTER("ingest_read_bytes_total", "", "Bytes read by the ingest listener."),
+    [C_BYTES_OUT] = COUNTER("ingest_written_bytes_total", "", "Bytes written by the ingest listener."),
+    [C_TIMEOUT] = COUNTER("ingest_timeouts_total", "",
+                          "Connections closed because a request or handshake took too long."),
+    [C_HANDSHAKE] =
+        COUNTER("ingest_failed_handshakes_total", "", "TLS handshakes of the ingest listener that failed."),
+};
+
+static void tell_requests(const struct figures *f, struct sink *out)
+{
+    static const char *const paths[] = {"/v1/batches", "/v1/definitions", "other"};
+    const struct text accepted = text_of("accepted"), duplicate = text_of("duplicate");
+
+    for (int p = 0; p < REQUEST_PATHS; p++) {
+        for (int r = 0; r < WIRE_REASONS; r++) {
+            const char *name = r == WIRE_OK ? "ok" : wire_reason_name((enum wire_reason)r);
+            const struct text labels[] = {text_of(paths[p]), text_of(name)};
+
+            if (f->requests[p][r])
+                sink_uint(out, &requests, labels, f->requests[p][r]);
+            if (p == PATH_BATCHES && r != WIRE_OK)
+                sink_uint(out, &refused_batches, &labels[1], f->requests[p][r]);
+        }
+    }
+    sink_uint(out, &batches, &accepted, f->accepted);
+    sink_uint(out, &batches, &duplicate, f->duplicates);
+    for (int i = 0; i < WIRE_REFUSALS; i++) {
+        struct text label = text_of(wire_refusal_name((enum wire_refusal)i));
+
+        sink_uint(out, &refused_values, &label, f->refused[i]);
+    }
+}
+
+static void tell_time(const struct figures *f, struct sink *out)
+{
+    static const char *const names[] = {"0.5", "0.9", "0.99", "1"};
+    static const double q[] = {0.5, 0.9, 0.99, 1};
+    double v[4];
+
+    sink_real(out, &took_sum, NULL, sketch_sum(&f->took));
+    sink_uint(out, &took_count, NULL, f->took.count);
+    if (!f->took.count)
+        return;
+    sketch_quantiles(&f->took, q, v, 4);
+    for (int i = 0; i < 4; i++) {
+        struct text label = text_of(names[i]);
+
+        sink_real(out, &took_quantile, &label, v[i]);
+    }
+}
+
+static void tell_memory(const struct mem *m, const char *of, struct sink *out)
+{
+    struct text label = text_of(of);
+
+    sink_uint(out, &memory, &label, m->used);
+    if (m->cap)
+        sink_uint(out, &memory_limit, &label, m->cap);
+    sink_uint(out, &memory_denied, &label, m->denied);
+}
+
+static void tell_labelled(const struct metric_row *row, const char *value, uint64_t n, struct sink *out)
+{
+    struct text label = text_of(value);
+
+    sink_uint(out, row, &label, n);
+}
+
+static void tell_states(const struct figures_now *now, struct sink *out)
+{
+    const uint64_t v[STATES] = {
+        [G_AGENTS] = now->admission.agents,         [G_EPOCHS] = now->admission.epochs,
+        [G_HOLES] = now->admission.holes,           [G_DEFINITIONS] = now->definitions.definitions,
+        [G_HOLDS] = now->definitions.holds,         [G_UNDER_WAY] = now->under_way,
+        [G_POSITION] = (uint64_t)now->position,     [G_PERSISTED] = (uint64_t)now->persisted,
+        [G_CONNECTIONS] = now->http.connections,    [C_LATE] = now->admission.late,
+        [C_ACCEPTED] = now->http.accepted,          [C_BYTES_IN] = now->http.bytes_in,
+        [C_BYTES_OUT] = now->http.bytes_out,        [C_TIMEOUT] = now->http.timed_out,
+        [C_HANDSHAKE] = now->http.handshake_failed,
+    };
+
+    for (int i = 0; i < STATES; i++)
+        sink_uint(out, &states[i], NULL, v[i]);
+    tell_labelled(&connections_refused, "budget", now->http.refused_budget, out);
+    tell_labelled(&connections_refused, "evicted", now->http.evicted, out);
+    tell_labelled(&connections_refused, "address", now->http.refused_address, out);
+    tell_labelled(&connections_refused, "malformed", now->http.malformed, out);
+    tell_labelled(&missing, "closed", now->admission.closed, out);
+    tell_labelled(&missing, "lost", now->admission.lost, out);
+    if (now->certificate.ms)
+        sink_real(out, &certificate, NULL, (double)now->certificate.ms / 1000);
+}
+
+void figures_metrics(const struct figures *f, const struct figures_now *now, struct sink *out)
+{
+    tell_requests(f, out);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        sink_uint(out, &counts[i].row, NULL, *(const uint64_t *)((const char *)f + counts[i].at));
+    tell_time(f, out);
+    tell_states(now, out);
+    tell_memory(now->series_mem, "series", out);
+    tell_memory(now->state_mem, "agents", out);
+    tell_memory(now->work_mem, "requests", out);
+}

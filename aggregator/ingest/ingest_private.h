@@ -1,0 +1,72 @@
+/* Shared by the files of the ingest thread. Everything in struct ingest is the ingest thread's alone, but for what says
+ * otherwise. */
+#ifndef SB_INGEST_PRIVATE_H
+#define SB_INGEST_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "aggregator/ingest/auth.h"
+#include "aggregator/ingest/figures.h"
+#include "aggregator/ingest/ingest.h"
+#include "aggregator/ingest/intake.h"
+#include "aggregator/store/history.h"
+#include "aggregator/store/journal.h"
+#include "common/base/map.h"
+#include "common/net/http_server.h"
+#include "common/net/tls.h"
+
+enum auth_kind { AUTH_MTLS, AUTH_TOKEN, AUTH_NONE };
+
+struct ingest {
+    const struct config *config; /* borrowed: the one in force */
+    struct log *log;
+    struct loop *loop;
+    pthread_t thread;
+    atomic_bool ready, failed; /* any thread */
+
+    struct mem series_mem, state_mem, work_mem;
+    struct intake in; /* borrows the next four */
+    struct wire_codec *codec;
+    struct admission *admission;
+    struct definitions *definitions;
+    struct series_set *series;
+    uint64_t seed[2];
+
+    struct journal *journal;
+    struct history *history;
+
+    /* [ingest] */
+    enum auth_kind kind;
+    struct auth auth;
+    bool use_cn;
+    struct span keep, persist_every, stale_after;
+    struct tls_server *tls;
+    struct http_server *http;
+    unsigned port; /* any thread */
+
+    struct map lanes; /* requests_io.c: agents with batches under way */
+    uint64_t under_way;
+    bool stopping;
+    struct mono stop_by;
+    struct timer *tick, *stopper;
+    struct mono next_persist;
+    int64_t position, persisted; /* of the journal: applied last; contained in the history */
+    bool persisting, pruning;
+    struct complaint complaint;
+    struct figures f;
+};
+
+/* ---- requests_io.c ---- */
+void ingest_request(void *arg, struct http_exchange *x); /* http_handler */
+bool ingest_busy(const struct ingest *g, struct wire_str agent);
+
+/* ---- restore_io.c ---- */
+struct span ingest_epochs_keep(
+    const struct section *ingest); /* nothing in an epoch this old would be taken any more */
+/* A new table of series and a new state of agents, empty. */
+int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e);
+int ingest_restore(struct ingest *g, struct err *e); /* after that; blocking, before the loop runs */
+void ingest_persist(struct ingest *g);               /* when it is due and possible */
+
+#endif

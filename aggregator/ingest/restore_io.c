@@ -1,0 +1,279 @@
+/* What is durable, back into memory at start, and from memory to the history while running. Roll-ups go by the position that
+ * they contain: what lies behind it in the journal is applied again, what lies before it only fills the page of latest
+ * values. A damaged file is set aside, and what the other one still tells is kept. */
+#include <string.h>
+
+#include "aggregator/ingest/ingest_private.h"
+
+enum {
+    EXPIRE_AT_ONCE = 256,
+    HOLD_MARGIN_S = 600, /* a definition outlives the batches that use it */
+    REPLAY_MARGIN_S = 60,
+};
+
+/* ---- restoring ---- */
+
+struct restore {
+    struct ingest *g;
+    struct err *e;
+    uint64_t stale, bad_definitions, bad_watermarks, unreadable;
+};
+
+static int on_record(void *arg, struct bytes key, struct bytes value)
+{
+    struct restore *r = arg;
+    bool stale = false;
+    int rc = series_restore(r->g->series, key, value, &stale, r->e);
+
+    r->stale += stale;
+    return rc;
+}
+
+static int on_definition(void *arg, struct wire_hash h, struct bytes value, struct wire_str agent)
+{
+    struct restore *r = arg;
+    struct err e = {0};
+    int rc = definitions_add(r->g->definitions, agent, &h, value, clock_wall(), &e);
+
+    if (rc == ERR_NOMEM)
+        return err_set(r->e, rc, "%s", e.text);
+    r->bad_definitions += rc != 0;
+    return 0;
+}
+
+static int on_watermark(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state)
+{
+    struct restore *r = arg;
+    struct err e = {0};
+    int rc = admission_restore(r->g->admission, agent, epoch, state, &e);
+
+    if (rc == ERR_NOMEM || rc == ERR_VERSION)
+        return err_set(r->e, rc, "%s", e.text);
+    r->bad_watermarks += rc != 0;
+    return 0;
+}
+
+static int on_digest(void *arg, const struct journal_digest *d)
+{
+    struct restore *r = arg;
+    int rc = admission_restore_digest(r->g->admission, d->agent, d->epoch, d->seq, d->digest, d->refused,
+                                      d->position);
+
+    return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory for the state of the agents") : 0;
+}
+
+static int on_entry(void *arg, const struct journal_entry *entry)
+{
+    struct restore *r = arg;
+    struct ingest *g = r->g;
+    struct err e = {0};
+    int rc = intake_replay(&g->in, entry, entry->position <= g->persisted, &e);
+
+    g->f.replayed += rc == 0;
+    if (rc != 0 && r->unreadable++ == 0)
+        LOG(g->log, LOG_ERROR, "ingest", "a journalled batch cannot be replayed",
+            kv_i("position", entry->position), kv_e(&e));
+    if (entry->position > g->position)
+        g->position = entry->position;
+    return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory to replay the journal") : 0;
+}
+
+struct span ingest_epochs_keep(const struct section *ingest)
+{
+    return (struct span){option_span(ingest, "max_age").ns + span_s(3600).ns};
+}
+
+int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e)
+{
+    const struct section *s = config_section(g->config, "ingest");
+
+    series_free(&g->series);
+    admission_free(&g->admission);
+    definitions_free(&g->definitions);
+    g->series = series_new(
+        &(struct series_params){.config = g->config, .mem = &g->series_mem, .seed = {g->seed[0], g->seed[1]}},
+        report, e);
+    if (!g->series)
+        return e->code;
+    g->admission = admission_new(&(struct admission_params){
+        .mem = &g->state_mem, .seed = {g->seed[0], g->seed[1]}, .keep = ingest_epochs_keep(s)});
+    g->definitions = definitions_new(&g->state_mem, g->seed);
+    g->in = (struct intake){.codec = g->codec,
+                            .admission = g->admission,
+                            .definitions = g->definitions,
+                            .series = g->series,
+                            .work_mem = &g->work_mem};
+    g->persisted = g->position = 0;
+    return g->admission && g->definitions ? 0
+                                          : err_set(e, ERR_NOMEM, "no memory for the state of the agents");
+}
+
+/* After damage: what was read so far is forgotten. */
+static int again(struct ingest *g, struct err *e)
+{
+    struct buf report;
+    int rc;
+
+    buf_init(&report, NULL, 64 << 10);
+    rc = ingest_begin_anew(g, &report, e);
+    buf_free(&report);
+    return rc;
+}
+
+static int load_history(struct restore *r, struct err *e)
+{
+    struct ingest *g = r->g;
+    int rc = history_load(g->history, on_record, r, &g->persisted, e);
+
+    if (rc == ERR_MALFORMED) {
+        LOG(g->log, LOG_ERROR, "ingest", "the history is damaged: cumulative values begin anew", kv_e(e));
+        rc = history_renew(g->history, e);
+        if (rc == 0)
+            rc = again(g, e);
+    }
+    if (rc == 0)
+        series_restored(g->series, g->persisted);
+    return rc;
+}
+
+static int load_journal(struct restore *r, struct err *e)
+{
+    struct ingest *g = r->g;
+    struct wall since =
+        wall_add(clock_wall(), (struct span){-g->stale_after.ns - span_s(REPLAY_MARGIN_S).ns});
+    int rc = journal_raise(g->journal, g->persisted, e);
+
+    if (rc == 0)
+        rc = journal_load_definitions(g->journal, on_definition, r, e);
+    if (rc == 0)
+        rc = journal_load_watermarks(g->journal, on_watermark, r, e);
+    if (rc == 0)
+        rc = journal_load_digests(g->journal, on_digest, r, e);
+    g->position = g->persisted;
+    if (rc == 0)
+        rc = journal_replay(g->journal, g->persisted, since, on_entry, r, e);
+    return rc;
+}
+
+int ingest_restore(struct ingest *g, struct err *e)
+{
+    struct restore r = {.g = g, .e = e};
+    struct mono begun = clock_mono();
+    int rc = load_history(&r, e);
+
+    if (rc == 0)
+        rc = load_journal(&r, e);
+    if (rc == ERR_MALFORMED) {
+        LOG(g->log, LOG_ERROR, "ingest",
+            "the journal is damaged: which batches were accepted is forgotten, and those behind the history "
+            "are lost",
+            kv_e(e));
+        rc = journal_renew(g->journal, e);
+        if (rc == 0)
+            rc = again(g, e);
+        if (rc == 0)
+            rc = load_history(&r, e);
+        if (rc == 0)
+            rc = load_journal(&r, e);
+    }
+    g->f.unreadable = r.unreadable;
+    if (rc != 0)
+        return rc;
+    series_advance(g->series, clock_wall());
+    LOG(g->log, r.unreadable + r.bad_definitions + r.bad_watermarks ? LOG_ERROR : LOG_INFO, "ingest",
+        "restored", kv_i("persisted", g->persisted), kv_i("position", g->position),
+        kv_u("replayed", g->f.replayed), kv_u("unreadable", r.unreadable),
+        kv_u("bad_definitions", r.bad_definitions), kv_u("bad_watermarks", r.bad_watermarks),
+        kv_u("stale_records", r.stale), kv_t("took", mono_sub(clock_mono(), begun)));
+    return 0;
+}
+
+/* ---- persisting ---- */
+
+static void pruned(void *arg, int code)
+{
+    struct ingest *g = arg;
+
+    (void)code; /* the store says it; the next time tries again */
+    g->pruning = false;
+}
+
+struct drops {
+    struct journal_drop *v;
+    size_t n;
+};
+
+static void on_dropped(void *arg, const struct wire_hash *hash, struct wire_str agent)
+{
+    struct drops *d = arg;
+
+    d->v[d->n].hash = *hash;
+    d->v[d->n++].agent = agent;
+}
+
+/* Batches that the roll-ups contain and that are old enough go, and definitions that only such ones used. */
+static void prune(struct ingest *g)
+{
+    struct wall before = wall_add(loop_wall(g->loop), (struct span){-g->keep.ns});
+    struct journal_drop v[EXPIRE_AT_ONCE];
+    struct drops d = {.v = v};
+
+    if (g->pruning || !g->journal)
+        return;
+    (void)definitions_expire(g->definitions, g->persisted, wall_add(before, span_s(-HOLD_MARGIN_S)),
+                             EXPIRE_AT_ONCE, on_dropped, &d);
+    g->f.pruned_definitions += d.n;
+    g->pruning = journal_prune(g->journal, g->persisted, before, d.v, d.n, pruned, g) == 0;
+}
+
+struct persist {
+    struct ingest *g;
+    int64_t position;
+};
+
+static void persisted(void *arg, int code)
+{
+    struct persist *p = arg;
+    struct ingest *g = p->g;
+
+    g->persisting = false;
+    series_taken(g->series, code == 0);
+    g->f.persists++;
+    g->f.failed_persists += code != 0;
+    if (code == 0) {
+        g->persisted = p->position;
+        prune(g);
+    }
+    mem_free(&g->state_mem, p, sizeof *p);
+}
+
+static int put_record(void *arg, struct bytes key, struct bytes value)
+{
+    return history_put(arg, key, value);
+}
+
+void ingest_persist(struct ingest *g)
+{
+    struct persist *p;
+    int rc;
+
+    if (g->persisting || !(p = mem_alloc(&g->state_mem, sizeof *p)))
+        return;
+    p->g = g;
+    if (history_begin(g->history) != 0) {
+        mem_free(&g->state_mem, p, sizeof *p);
+        return;
+    }
+    rc = series_take(g->series, &p->position, put_record, g->history);
+    if (rc != 0) {
+        COMPLAIN(g->log, &g->complaint, loop_mono(g->loop), LOG_ERROR, "ingest",
+                 "no memory to write roll-ups down", kv_i("code", rc));
+        series_taken(g->series, false);
+        history_abandon(g->history);
+        g->f.failed_persists++;
+        mem_free(&g->state_mem, p, sizeof *p);
+        return;
+    }
+    g->persisting = true;
+    history_commit(g->history, p->position, persisted, p);
+}
