@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,11 +29,11 @@ static void set_state(struct http_conn *c, enum conn_state state)
 {
     struct http_server *s = c->s;
 
-    if (c->state == CONN_IDLE)
+    if (conn_evictable(c))
         s->idle--;
-    if (state == CONN_IDLE)
-        s->idle++;
     c->state = state;
+    if (conn_evictable(c))
+        s->idle++;
 }
 
 void conn_free(struct http_conn *c)
@@ -375,7 +376,7 @@ static void read_peer(struct http_conn *c, const char *address)
     socklen_t n = sizeof(c->cred);
     int one = 1;
 
-    strncat(c->address, address, sizeof(c->address) - 1);
+    (void)snprintf(c->address, sizeof(c->address), "%s", address);
     if (c->s->unix_path) {
         c->has_cred = getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &c->cred, &n) == 0;
     } else {
@@ -393,7 +394,9 @@ struct http_conn *conn_new(struct http_server *s, int fd, const char *address)
         close(fd);
         return NULL;
     }
-    *c = (struct http_conn){.s = s, .next = s->conns, .fd = fd, .state = CONN_HANDSHAKE};
+    *c = (struct http_conn){.s = s, .next = s->conns, .fd = fd, .state = CONN_LINGER};
+    set_state(c, CONN_HANDSHAKE);
+    c->idle_since = loop_mono(s->loop);
     if (s->conns)
         s->conns->prev = c;
     s->conns = c;

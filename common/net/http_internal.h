@@ -24,7 +24,7 @@ struct http_server {
     unsigned port;
     bool draining, paused;
     struct http_conn *conns; /* newest first */
-    unsigned idle;           /* of them */
+    unsigned idle;           /* of them, evictable */
     struct http_server_stats stats;
 };
 
@@ -64,6 +64,12 @@ struct http_exchange {
     struct tls_identity *identity;
     bool owns_identity; /* inherited from a connection that has gone */
 };
+
+/* Owes nothing to anybody: no request has begun. */
+static inline bool conn_evictable(const struct http_conn *c)
+{
+    return c->state == CONN_IDLE || c->state == CONN_HANDSHAKE;
+}
 
 /* http_conn_io.c. A new connection on fd, which it takes; NULL when it cannot be (fd is closed). */
 struct http_conn *conn_new(struct http_server *s, int fd, const char *address);

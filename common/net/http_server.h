@@ -27,7 +27,7 @@ struct http_server_params {
     mode_t unix_mode;       /* of the socket file; 0: 0660 */
     struct tls_server *tls; /* NULL: plain. Borrowed */
 
-    /* Beyond, the longest idle connection makes room; while none is idle, accepting pauses. 0: 1024. */
+    /* Beyond, the longest idle connection (or handshake) makes room; while there is none, accepting pauses. 0: 1024. */
     unsigned max_connections;
     unsigned max_per_address; /* 0: no limit */
     size_t max_header;        /* 0: 16 KiB */

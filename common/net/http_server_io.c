@@ -40,7 +40,7 @@ static void evict_idle(struct http_server *s)
     struct http_conn *oldest = NULL;
 
     for (struct http_conn *c = s->conns; c; c = c->next)
-        if (c->state == CONN_IDLE && (!oldest || mono_before(c->idle_since, oldest->idle_since)))
+        if (conn_evictable(c) && (!oldest || mono_before(c->idle_since, oldest->idle_since)))
             oldest = c;
     if (oldest) {
         s->stats.evicted++;
@@ -265,7 +265,7 @@ void http_server_drain(struct http_server *s)
     server_budget(s);
     for (struct http_conn *c = s->conns; c; c = next) {
         next = c->next;
-        if (c->state == CONN_IDLE)
+        if (conn_evictable(c))
             conn_free(c);
     }
 }

@@ -7,31 +7,14 @@
  * set anew when the two clocks drift apart. */
 #include "common/net/loop.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "common/net/inbox.h"
 
 enum { BEAT_MAX_MS = 1000, BEAT_MIN_MS = 50 };
-
-struct post {
-    struct post *next;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-struct inbox {
-    pthread_mutex_t lock; /* guards all below */
-    struct post *first, **last;
-    int fd; /* eventfd, readable while there are posts; -1 once closed */
-    unsigned refs;
-};
 
 struct deferred {
     struct deferred *next;
@@ -220,105 +203,19 @@ struct loop_stats loop_stats_take(struct loop *l)
 
 /* ---- posts from other threads ---- */
 
-static struct inbox *inbox_new(struct err *e)
-{
-    struct inbox *b = calloc(1, sizeof(*b));
-
-    if (!b) {
-        err_set(e, ERR_NOMEM, "no memory for an event loop");
-        return NULL;
-    }
-    b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (b->fd < 0) {
-        err_sys(e, ERR_IO, errno, "eventfd");
-        free(b);
-        return NULL;
-    }
-    pthread_mutex_init(&b->lock, NULL);
-    b->last = &b->first;
-    b->refs = 1;
-    return b;
-}
-
 struct inbox *inbox_ref(struct loop *l)
 {
-    pthread_mutex_lock(&l->inbox->lock);
-    l->inbox->refs++;
-    pthread_mutex_unlock(&l->inbox->lock);
-    return l->inbox;
-}
-
-void inbox_unref(struct inbox *b)
-{
-    bool last;
-
-    pthread_mutex_lock(&b->lock);
-    last = --b->refs == 0;
-    pthread_mutex_unlock(&b->lock);
-    if (last) {
-        pthread_mutex_destroy(&b->lock);
-        free(b);
-    }
-}
-
-int inbox_post(struct inbox *b, void (*fn)(void *arg), void *arg)
-{
-    struct post *p = malloc(sizeof(*p));
-    uint64_t one = 1;
-    int rc = 0;
-
-    if (!p)
-        return ERR_NOMEM;
-    *p = (struct post){.fn = fn, .arg = arg};
-    pthread_mutex_lock(&b->lock);
-    if (b->fd < 0) {
-        rc = ERR_STATE;
-    } else {
-        *b->last = p;
-        b->last = &p->next;
-        /* Fails only when the counter is full, and then it is readable already. */
-        if (write(b->fd, &one, sizeof(one)) < 0)
-            rc = 0;
-    }
-    pthread_mutex_unlock(&b->lock);
-    if (rc)
-        free(p);
-    return rc;
-}
-
-/* All that is there, and an empty box. */
-static struct post *inbox_take(struct inbox *b, bool shut)
-{
-    struct post *p;
-    uint64_t n;
-
-    pthread_mutex_lock(&b->lock);
-    p = b->first;
-    b->first = NULL;
-    b->last = &b->first;
-    if (read(b->fd, &n, sizeof(n)) < 0)
-        n = 0;
-    if (shut) {
-        close(b->fd);
-        b->fd = -1;
-    }
-    pthread_mutex_unlock(&b->lock);
-    return p;
+    return inbox_share(l->inbox);
 }
 
 static void on_inbox(evutil_socket_t fd, short what, void *arg)
 {
     struct loop *l = arg;
-    struct post *p = inbox_take(l->inbox, false), *next;
 
     (void)fd;
     (void)what;
     watch_look(l);
-    for (; p; p = next) {
-        next = p->next;
-        p->fn(p->arg);
-        free(p);
-    }
+    inbox_run(l->inbox);
 }
 
 int loop_post(struct loop *l, void (*fn)(void *arg), void *arg)
@@ -453,7 +350,7 @@ struct loop *loop_new(struct err *e)
         goto out;
     l->base = base_new();
     if (l->base)
-        l->inbox_event = event_new(l->base, l->inbox->fd, EV_READ | EV_PERSIST, on_inbox, l);
+        l->inbox_event = event_new(l->base, inbox_fd(l->inbox), EV_READ | EV_PERSIST, on_inbox, l);
     if (!l->inbox_event || event_add(l->inbox_event, NULL) != 0 || !(l->beat = timer_new(l, on_beat, l))) {
         err_set(e, ERR_IO, "the event library does not start");
         goto out;
@@ -489,10 +386,7 @@ void loop_free(struct loop **lp)
     if (l->inbox_event)
         event_free(l->inbox_event);
     if (l->inbox) {
-        for (struct post *p = inbox_take(l->inbox, true), *next; p; p = next) {
-            next = p->next;
-            free(p);
-        }
+        inbox_close(l->inbox);
         inbox_unref(l->inbox);
     }
     if (l->base)

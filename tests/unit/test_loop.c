@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,7 +51,9 @@ static int teardown(void **state)
 
 static void note(struct fixture *f, const char *what)
 {
-    strncat(f->log, what, sizeof(f->log) - strlen(f->log) - 1);
+    size_t n = strlen(f->log);
+
+    snprintf(f->log + n, sizeof(f->log) - n, "%s", what);
 }
 
 static void on_first(void *arg)
