@@ -1,0 +1,426 @@
+/* The aggregator put together: see aggregator.h. Parts start in the order of the road and end against it; this thread has
+ * the signals, the control store's answers and the watchdog, and feeds the latter only while the other loops turn. */
+#include "aggregator/aggregator.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "aggregator/expose/serve.h"
+#include "aggregator/failover/decide.h"
+#include "aggregator/ingest/ingest.h"
+#include "aggregator/options.h"
+#include "aggregator/selfmetrics.h"
+#include "aggregator/store/control.h"
+#include "aggregator/store/journal.h"
+#include "common/daemon/daemon.h"
+#include "version.h"
+
+enum { PATH_MOST = 4096 };
+
+struct aggregator {
+    struct aggregator_params p;
+    struct config *config; /* owned */
+    struct loop *loop;
+    struct signals *signals;
+    struct timer *watchdog;
+    struct span watchdog_every;
+    int lock; /* descriptor of the state folder's lock, or -1 */
+    struct control *control;
+    struct ingest *ingest;
+    struct serve *serve;
+    struct decide *decide;
+    struct wall started;
+    atomic_int_fast64_t reloads, failed_reloads, reloaded_ms;
+    bool told_ready, failed;
+};
+
+static const char *path_of(const struct aggregator *a, const char *name, char out[PATH_MOST])
+{
+    (void)snprintf(out, PATH_MOST, "%s/%s", option_text(config_section(a->config, "aggregator"), "state_dir"),
+                   name);
+    return out;
+}
+
+/* ---- what the serve thread asks for ---- */
+
+static bool is_ready(void *arg)
+{
+    const struct aggregator *a = arg;
+
+    return ingest_ready(a->ingest);
+}
+
+static void ask_view(void *arg, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
+                     void *done_arg)
+{
+    struct aggregator *a = arg;
+
+    ingest_ask(a->ingest, loop, done, done_arg);
+}
+
+static void more_metrics(void *arg, struct sink *out)
+{
+    struct aggregator *a = arg;
+    struct self_facts f = {.started = a->started,
+                           .reloads = atomic_load(&a->reloads),
+                           .failed_reloads = atomic_load(&a->failed_reloads),
+                           .reloaded = {atomic_load(&a->reloaded_ms)}};
+
+    self_metrics(&f, a->p.log, out);
+    decide_metrics(a->decide, out);
+}
+
+/* Forgetting an agent: audited on this thread, carried out on the ingest thread, answered on the serve thread. */
+struct forgetting {
+    struct aggregator *a;
+    char agent[256];
+    struct serve_actor actor;
+    struct loop *loop;
+    serve_done done;
+    void *done_arg;
+    int code;
+    char text[300];
+};
+
+static void forget_answer(void *arg)
+{
+    struct forgetting *f = arg;
+
+    f->done(f->done_arg, f->code, f->text);
+    mem_free(NULL, f, sizeof *f);
+}
+
+static void forget_end(struct forgetting *f, int code, const char *text)
+{
+    f->code = code;
+    (void)snprintf(f->text, sizeof f->text, "%s", text);
+    if (loop_post(f->loop, forget_answer, f) != 0)
+        mem_free(NULL, f, sizeof *f);
+}
+
+static void forget_now(struct forgetting *f)
+{
+    struct err e = {0};
+    int rc = ingest_forget_agent(f->a->ingest, f->agent, &e);
+
+    if (!rc)
+        LOG(f->a->p.log, LOG_INFO, "main", "agent forgotten", kv_s("agent", f->agent),
+            kv_s("who", f->actor.who), kv_s("reason", f->actor.reason));
+    forget_end(f, rc, e.text);
+}
+
+static void audited(void *arg, int code)
+{
+    struct forgetting *f = arg;
+
+    if (code == ERR_EXISTS)
+        forget_end(f, 0, ""); /* this request was carried out before */
+    else if (code)
+        forget_end(f, code, "the audit could not be written, so nothing was done");
+    else
+        forget_now(f);
+}
+
+static void forget_begin(void *arg)
+{
+    struct forgetting *f = arg;
+    char what[300];
+    struct control_audit audit = {.t = loop_wall(f->a->loop),
+                                  .who = f->actor.who,
+                                  .what = what,
+                                  .reason = f->actor.reason,
+                                  .request_id = f->actor.request_id};
+
+    (void)snprintf(what, sizeof what, "agents forget %s", f->agent);
+    if (control_audit(f->a->control, &audit, audited, f) != 0)
+        audited(f, ERR_STATE);
+}
+
+static void forget_agent(void *arg, const char *agent, const struct serve_actor *actor, struct loop *loop,
+                         serve_done done, void *done_arg)
+{
+    struct aggregator *a = arg;
+    struct forgetting *f = mem_alloc(NULL, sizeof *f);
+
+    if (!f) {
+        done(done_arg, ERR_NOMEM, "no memory");
+        return;
+    }
+    *f = (struct forgetting){.a = a, .actor = *actor, .loop = loop, .done = done, .done_arg = done_arg};
+    (void)snprintf(f->agent, sizeof f->agent, "%s", agent);
+    if (loop_post(a->loop, forget_begin, f) != 0)
+        forget_end(f, ERR_STATE, "the aggregator is stopping");
+}
+
+/* ---- signals ---- */
+
+static void reload_parts(struct aggregator *a, const struct config *fresh, struct buf *report, struct err *e,
+                         int *rc)
+{
+    *rc = ingest_reload(a->ingest, fresh, report, e);
+    if (!*rc)
+        *rc = serve_reload(a->serve, fresh, e);
+}
+
+static void reload(void *arg)
+{
+    struct aggregator *a = arg;
+    struct buf report;
+    struct err e = {0};
+    struct config *fresh;
+    int rc = ERR_CONFIG;
+
+    daemon_notify("RELOADING=1");
+    buf_init(&report, NULL, 65536);
+    fresh = cli_load(a->p.program, a->p.cli, &report, &e);
+    if (fresh)
+        reload_parts(a, fresh, &report, &e, &rc);
+    if (rc) {
+        atomic_fetch_add(&a->failed_reloads, 1);
+        LOG(a->p.log, LOG_ERROR, "main", "reload refused, the old configuration holds", kv_e(&e),
+            kv_s("report", buf_text(&report)));
+        config_free(&fresh);
+    } else {
+        buf_clear(&report);
+        if (config_needs_restart(a->config, fresh, &report))
+            LOG(a->p.log, LOG_WARN, "main", "some options need a restart",
+                kv_s("options", buf_text(&report)));
+        atomic_fetch_add(&a->reloads, 1);
+        atomic_store(&a->reloaded_ms, loop_wall(a->loop).ms);
+        cli_log_reload(a->p.log, fresh);
+        config_free(&a->config);
+        a->config = fresh;
+        LOG0(a->p.log, LOG_INFO, "main", "configuration reloaded");
+    }
+    buf_free(&report);
+    daemon_notify("READY=1");
+}
+
+static void reopen(void *arg)
+{
+    struct aggregator *a = arg;
+    struct err e = {0};
+
+    if (log_reopen(a->p.log, &e) != 0)
+        LOG(a->p.log, LOG_ERROR, "main", "the log could not be reopened", kv_e(&e));
+}
+
+static void dumped(void *arg, struct gathered *g)
+{
+    struct aggregator *a = arg;
+    struct buf text;
+
+    buf_init(&text, NULL, 1 << 20);
+    if (g)
+        more_metrics(a, &g->self.sink);
+    for (size_t i = 0; g && i < g->self.n; i++) {
+        const struct sample *x = &g->self.v[i];
+
+        buf_clear(&text);
+        for (size_t k = 0; k < metric_label_count(x->row) && k < METRIC_MAX_LABELS; k++)
+            buf_fmt(&text, "%s%s", k ? " " : "", x->labels[k].p);
+        LOG(a->p.log, LOG_INFO, "dump", x->row->name, kv_s("labels", buf_text(&text)),
+            kv_d("value", x->value));
+    }
+    buf_free(&text);
+    gathered_free(&g);
+}
+
+static void dump(void *arg)
+{
+    struct aggregator *a = arg;
+
+    ingest_ask(a->ingest, a->loop, dumped, a);
+}
+
+static void stop(void *arg)
+{
+    struct aggregator *a = arg;
+
+    daemon_notify("STOPPING=1");
+    LOG0(a->p.log, LOG_INFO, "main", "stopping");
+    loop_stop(a->loop);
+}
+
+/* Every half of the watchdog's time, and every 100 ms until ready: a view that comes back shows that the ingest thread turns. */
+static void beat(void *arg, struct gathered *g)
+{
+    gathered_free(&g);
+    (void)arg;
+    daemon_notify("WATCHDOG=1");
+}
+
+static void watch(void *arg)
+{
+    struct aggregator *a = arg;
+
+    if (ingest_failed(a->ingest)) {
+        a->failed = true;
+        loop_stop(a->loop);
+        return;
+    }
+    if (!a->told_ready && ingest_ready(a->ingest)) {
+        a->told_ready = true;
+        LOG(a->p.log, LOG_INFO, "main", "ready", kv_s("version", SB_VERSION),
+            kv_s("region", option_text(config_section(a->config, "aggregator"), "region")),
+            kv_i("ingest_port", ingest_port(a->ingest)), kv_i("http_port", serve_port(a->serve)));
+        daemon_notify("READY=1");
+    }
+    if (a->told_ready && a->watchdog_every.ns)
+        ingest_ask(a->ingest, a->loop, beat, a);
+    if (!a->told_ready || a->watchdog_every.ns)
+        timer_set(a->watchdog, a->told_ready ? a->watchdog_every : span_ms(50));
+}
+
+/* ---- start and stop ---- */
+
+static int start_stores(struct aggregator *a, struct err *e)
+{
+    const struct section *own = config_section(a->config, "aggregator");
+    char path[PATH_MOST];
+    struct control_params control = {
+        .path = path_of(a, "control.db", path), .loop = a->loop, .log = a->p.log};
+
+    a->lock = daemon_lock_dir(option_text(own, "state_dir"), e);
+    if (a->lock < 0)
+        return a->lock;
+    a->control = control_open(&control, e);
+    return a->control ? 0 : e->code;
+}
+
+static int start_parts(struct aggregator *a, struct err *e)
+{
+    struct ingest_params ingest = {.config = a->config,
+                                   .state_dir =
+                                       option_text(config_section(a->config, "aggregator"), "state_dir"),
+                                   .log = a->p.log};
+    struct buf report;
+    struct serve_params serve = {.config = a->config,
+                                 .log = a->p.log,
+                                 .started = a->started,
+                                 .ready = is_ready,
+                                 .ask = ask_view,
+                                 .more = more_metrics,
+                                 .forget_agent = forget_agent,
+                                 .arg = a};
+
+    a->decide = decide_start(a->p.log, e);
+    if (!a->decide)
+        return e->code;
+    if (getrandom(ingest.seed, sizeof ingest.seed, 0) != sizeof ingest.seed)
+        return err_sys(e, ERR_IO, errno, "random seed");
+    buf_init(&report, NULL, 65536);
+    a->ingest = ingest_start(&ingest, &report, e);
+    buf_free(&report);
+    if (!a->ingest)
+        return e->code;
+    a->serve = serve_start(&serve, e);
+    return a->serve ? 0 : e->code;
+}
+
+struct aggregator *aggregator_start(const struct aggregator_params *p, struct err *e)
+{
+    struct signal_calls calls = {.reload = reload, .reopen = reopen, .dump = dump, .stop = stop};
+    struct aggregator *a = mem_alloc(NULL, sizeof *a);
+    struct config *config = p->config;
+
+    if (!a) {
+        config_free(&config);
+        err_set(e, ERR_NOMEM, "no memory");
+        return NULL;
+    }
+    a->p = *p;
+    a->config = p->config;
+    a->lock = -1;
+    a->started = clock_wall();
+    atomic_store(&a->reloaded_ms, a->started.ms);
+    calls.arg = a;
+    a->loop = loop_new(e);
+    a->signals = a->loop ? signals_new(a->loop, &calls, e) : NULL;
+    if (!a->signals || start_stores(a, e) != 0 || start_parts(a, e) != 0) {
+        aggregator_stop(&a);
+        return NULL;
+    }
+    a->watchdog_every = daemon_watchdog_interval();
+    a->watchdog = timer_new(a->loop, watch, a);
+    if (!a->watchdog) {
+        err_set(e, ERR_NOMEM, "no memory");
+        aggregator_stop(&a);
+    }
+    return a;
+}
+
+int aggregator_run(struct aggregator *a)
+{
+    int rc;
+
+    timer_set(a->watchdog, span_ms(0));
+    rc = loop_run(a->loop);
+    return a->failed ? ERR_STATE : rc;
+}
+
+void aggregator_stop(struct aggregator **a)
+{
+    struct aggregator *x = *a;
+
+    if (!x)
+        return;
+    serve_stop(&x->serve);
+    ingest_stop(&x->ingest);
+    decide_stop(&x->decide);
+    control_close(&x->control);
+    timer_free(&x->watchdog);
+    signals_free(&x->signals);
+    loop_free(&x->loop);
+    if (x->lock >= 0)
+        (void)close(x->lock);
+    config_free(&x->config);
+    mem_free(NULL, x, sizeof *x);
+    *a = NULL;
+}
+
+/* ---- verify-store ---- */
+
+bool aggregator_is_verb(const char *word)
+{
+    return strcmp(word, "verify-store") == 0;
+}
+
+int aggregator_verify(const struct config *config)
+{
+    const char *dir = option_text(config_section(config, "aggregator"), "state_dir");
+    const char *const files[] = {"journal.db", "history.db", "control.db"};
+    char path[PATH_MOST];
+    struct buf report;
+    struct err e = {0};
+    int lock, bad = 0;
+
+    if (access(dir, F_OK) != 0) {
+        (void)fprintf(stderr, "securebase-aggregator: %s: there is no such folder\n", dir);
+        return 1;
+    }
+    lock = daemon_lock_dir(dir, &e);
+    if (lock < 0) {
+        (void)fprintf(stderr, "securebase-aggregator: %s\n", e.text);
+        return 1;
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        buf_init(&report, NULL, 1 << 20);
+        if (access(path, F_OK) != 0) {
+            (void)printf("%s: not there yet\n", path);
+        } else if (store_verify(path, &report, &e) != 0) {
+            (void)printf("%s: damaged: %s\n%s", path, e.text, buf_text(&report));
+            bad++;
+        } else {
+            (void)printf("%s: good\n%s", path, buf_text(&report));
+        }
+        buf_free(&report);
+    }
+    (void)close(lock);
+    return bad ? 1 : 0;
+}

@@ -1,0 +1,77 @@
+/* See options.h. */
+#include "aggregator/options.h"
+
+#include "aggregator/expose/serve.h"
+#include "aggregator/ingest/ingest.h"
+#include "aggregator/series/series.h"
+
+#define SECONDS INT64_C(1000000000)
+
+static const struct option_row rows[] = {
+    {.key = "region",
+     .type = OPT_STRING,
+     .required = true,
+     .sentence = "The region that this aggregator serves: a label of what it says, and its vote's origin."},
+    {.key = "role",
+     .type = OPT_CHOICE,
+     .choices = "full",
+     .dflt = "full",
+     .sentence = "What this process does: full takes in batches and shows them."},
+    {.key = "state_dir",
+     .type = OPT_PATH,
+     .dflt = "/var/lib/securebase/aggregator",
+     .sentence = "Folder of journal.db, history.db and control.db; made with mode 0750 if absent."},
+    {.key = "stale_after",
+     .type = OPT_DURATION,
+     .dflt = "60s",
+     .reloadable = true,
+     .min = 5 * SECONDS,
+     .max = 3600 * SECONDS,
+     .sentence = "A series without a new value for so long leaves the page; an agent without a batch for so "
+                 "long is absent."},
+    {.key = "agent_ttl",
+     .type = OPT_DURATION,
+     .dflt = "24h",
+     .reloadable = true,
+     .min = 60 * SECONDS,
+     .max = 365 * 86400 * SECONDS,
+     .sentence = "An absent agent is reported as absent for so long, then forgotten."},
+    {.key = "max_memory",
+     .type = OPT_SIZE,
+     .dflt = "2GiB",
+     .min = 16 << 20,
+     .max = INT64_C(1) << 40,
+     .unit = "bytes",
+     .sentence =
+         "Most memory for series and sketches; beyond, values of new series are refused by reason quota."},
+};
+
+const struct section_row aggregator_section = {
+    .name = "aggregator",
+    .required = true,
+    .sentence = "The aggregator itself.",
+    .rows = rows,
+    .n_rows = sizeof rows / sizeof *rows,
+};
+
+size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS])
+{
+    size_t n = 0;
+
+    out[n++] = aggregator_section;
+    out[n++] = ingest_section;
+    out[n++] = token_section;
+    out[n++] = http_section;
+    out[n++] = percentile_section;
+    out[n++] = (struct section_row)LOG_SECTION;
+    return n;
+}
+
+int aggregator_check(const struct config *c, const struct cli *cli, struct buf *report, struct err *e)
+{
+    int rc = serve_check(c, report, e);
+    int ingest = ingest_check(c, report, e);
+
+    (void)cli;
+    return rc ? rc : ingest;
+}
