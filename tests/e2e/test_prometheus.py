@@ -268,3 +268,18 @@ def test_access(pair):
                              capture_output=True, text=True, check=True)
     assert request.stdout == "405"
     a.signal(signal.SIGTERM)
+
+
+def test_what_was_acknowledged_is_visible_within_a_second(pair):
+    """From the answer to the first page that shows it; the middle of nine, for the machine may be busy with other things."""
+    from wire_client import Subject
+    g, _, _ = pair
+    s = Subject(g)
+    took = []
+    for _ in range(9):
+        s.good()
+        at, seq = time.monotonic(), s.seq - 1
+        wait_for(lambda seq=seq: s.entry() and s.entry()["seq"] >= seq, why="the batch on the page")
+        took.append(time.monotonic() - at)
+    s.close()
+    assert sorted(took)[len(took) // 2] <= 1.0, took
