@@ -26,7 +26,8 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def wait_for(what, seconds=20, every=0.05, why=None):
-    """Calls what() until it gives something true; returns that. Fails with `why` when the time is over."""
+    """Calls what() until it gives something true; returns that. Fails with `why` when the time is over. What fails because
+    a program is not there yet counts as not true; anything else that is raised ends the wait."""
     end = time.monotonic() + seconds
     last = None
     while time.monotonic() < end:
@@ -34,7 +35,7 @@ def wait_for(what, seconds=20, every=0.05, why=None):
             last = what()
             if last:
                 return last
-        except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError) as e:
+        except (OSError, http.client.HTTPException, ValueError, KeyError, IndexError, subprocess.CalledProcessError) as e:
             last = e
         time.sleep(every)
     raise AssertionError(f"{why or what.__name__} did not come true within {seconds} s (last: {last!r})")
@@ -216,6 +217,17 @@ class Agent(Process):
         out = subprocess.run([os.path.join(BUILD, "securebase-agent"), "-c", self.file, "status", "--json"],
                              capture_output=True, text=True, check=True, timeout=20)
         return json.loads(out.stdout)
+
+    def totals(self):
+        """The spool's counters: what `status --json` says, with the sums over reasons; `held`: requests that delivered
+        nothing."""
+        whole = self.status()
+        s = whole["spool"]
+        dropped = {u: sum(c[u] for c in s["dropped"].values()) for u in ("batches", "values")}
+        return {"produced": s["produced"], "delivered": s["delivered"], "spooled": s["spooled"], "memory": s["in_memory"],
+                "dropped": dict(dropped, by=s["dropped"]), "refused": sum(s["refused"].values()), "refused_by": s["refused"],
+                "bytes": s["bytes"], "max_bytes": s["max_bytes"], "epoch": s["epoch"], "low": s["low"],
+                "next_seq": s["next_seq"], "state": whole["ship"]["state"], "trouble": whole["ship"]["trouble"]}
 
     def statsd(self, *lines):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:

@@ -276,11 +276,10 @@ class Limit:
 
     def __init__(self, g, tmp_path):
         self.g = g
+        g.argv = ["env", "--ignore-signal=XFSZ", *g.argv]  # the limit's signal would end the process; a disk has none
 
     def fill(self):
-        sizes = [os.path.getsize(os.path.join(self.g.state, n)) for n in os.listdir(self.g.state)]
         _, hard = resource.prlimit(self.g.pid, resource.RLIMIT_FSIZE)
-        assert max(sizes) >= 0
         resource.prlimit(self.g.pid, resource.RLIMIT_FSIZE, (4096, hard))
 
     def free(self):
@@ -347,7 +346,7 @@ def test_a_full_disk_under_the_journal(aggregator, agent, tmp_path, way):
             told.say(500)
             t = a.totals()
             balanced(t)
-            return t["spooled"]["batches"] >= 3 and t["held"] >= 1
+            return t["spooled"]["batches"] >= 3 and "503" in t["trouble"]
         wait_for(held, 60, every=0.2, why="503 from the aggregator")
         assert g.alive(), g.tail()
         assert support.get(g.url + "/metrics")[0] == 200

@@ -117,17 +117,18 @@ class Subject(Client):
         return w.block(SCHEMA, now() - 1000 * back, [[thing], [things], [took or sketch()]], dt=0, **override)
 
     def root(self, blocks=None, **override):
-        fields = dict(agent=self.agent, epoch=self.epoch, seq=self.seq, low=1, sealed=now(), resource=self.resource)
-        events = override.pop("events", None)
-        fields.update({k: override.pop(k) for k in list(override) if k in fields and k != "resource"})
-        return w.batch([self.block()] if blocks is None else blocks, events=events, **fields, ) | override
+        """A good batch, whose keys can be given other values, or w.DROP."""
+        out = w.batch([self.block()] if blocks is None else blocks, agent=self.agent, epoch=self.epoch, seq=self.seq, low=1,
+                      sealed=now(), resource=self.resource)
+        out.update(override)
+        return out
 
-    def body(self, blocks=None, **override):
-        return w.frame(w.pack(self.root(blocks, **override)))
+    def body(self, *blocks, **override):
+        return w.frame(w.pack(self.root(*blocks, **override)))
 
-    def good(self, blocks=None, **override):
+    def good(self, *blocks, **override):
         """Sends the next batch, which has to be taken."""
-        answer = self.batch(self.body(blocks, **override))
+        answer = self.batch(self.body(*blocks, **override))
         assert answer.status == 200 and answer.body["duplicate"] is False, answer
         self.seq = max(self.seq, override.get("seq", self.seq)) + 1
         return answer
