@@ -12,7 +12,7 @@ enum {
     DAEMON_STOP_SECONDS = 10, /* from the first TERM or INT; then the process is ended with status 1 */
 };
 
-/* First thing in main: SIGPIPE ignored, umask 0027. */
+/* First thing in main: SIGPIPE and SIGXFSZ ignored, umask 0027. */
 void daemon_early(void);
 
 struct signal_calls {

@@ -25,6 +25,7 @@
 void daemon_early(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is then a failed write, as a full disk is */
     (void)umask(0027);
 }
 

@@ -276,7 +276,6 @@ class Limit:
 
     def __init__(self, g, tmp_path):
         self.g = g
-        g.argv = ["env", "--ignore-signal=XFSZ", *g.argv]  # the limit's signal would end the process; a disk has none
 
     def fill(self):
         _, hard = resource.prlimit(self.g.pid, resource.RLIMIT_FSIZE)
