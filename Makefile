@@ -132,7 +132,7 @@ lint: all unit-objects
 unit-objects: $(call obj,$(AGENT) $(AGGR) $(CTL) $(COMMON))
 
 e2e: all $(TOOLS)
-	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST)
+	@$(PYTHON) tests/e2e/run.py $(PYTEST)
 
 # What CI runs. Each runner prints its own closing lines.
 check:
