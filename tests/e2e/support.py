@@ -113,6 +113,8 @@ class Process:
             raise AssertionError(f"{self.name} did not stop within {seconds} s: {self.tail()}") from None
 
     def output(self):
+        if not os.path.exists(self.log):
+            return ""
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read()
 
