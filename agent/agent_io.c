@@ -14,6 +14,7 @@
 
 #include "agent/control_io.h"
 #include "agent/groups.h"
+#include "agent/inputs/statsd.h"
 #include "agent/options.h"
 #include "agent/runner.h"
 #include "common/base/map.h"
@@ -26,7 +27,9 @@ enum {
     SERIES_MEMORY = 256 << 20,
     MAX_SERIES = 200000,
     STALL_LIMIT_MS = 1000,
-    SPOOL_PATH = 512
+    SPOOL_PATH = 512,
+    MAX_LISTENERS = 16,
+    STATSD_BLOCK = 256
 };
 
 struct agent {
@@ -43,6 +46,12 @@ struct agent {
     struct spool *spool;
     struct shipping *shipping;
     struct control *control;
+    struct statsd *statsd;
+    struct grid *statsd_grid;
+    struct statsd_listener *listeners[MAX_LISTENERS];
+    size_t n_listeners;
+    struct span statsd_interval;
+    struct wall statsd_tick; /* the last */
     struct timer *tick_timer, *stop_timer, *dog;
     struct span interval, batch;
     int64_t phase_ms; /* of this agent's sealing within `batch` */
@@ -82,6 +91,7 @@ static void look_at_self(struct agent *a)
                               1e-6 * (double)u.ru_utime.tv_usec + 1e-6 * (double)u.ru_stime.tv_usec;
     a->self.resident_bytes = resident_bytes();
     a->self.grids = groups_stats(&a->groups);
+    grid_stats_add(&a->self.grids, a->statsd_grid);
     a->self.mem = a->mem;
     a->self.log_warnings = log_lines(a->p.log, LOG_WARN);
     a->self.log_errors = log_lines(a->p.log, LOG_ERROR);
@@ -105,6 +115,8 @@ static void tell(struct agent *a, struct wall at)
     spool_metrics(&t, grid_sink(g));
     shipper_metrics(shipping_state(a->shipping), grid_sink(g));
     runner_metrics(a->runner, grid_sink(g));
+    statsd_metrics(a->statsd, grid_sink(g));
+    statsd_listener_metrics(a->listeners, a->n_listeners, grid_sink(g));
 }
 
 /* ---- sealing ---- */
@@ -118,10 +130,11 @@ static int sealed(void *arg, const struct batch *b, struct err *e)
 
 static void seal(struct agent *a, struct wall at)
 {
+    struct grid *grids[GROUPS_MAX + 1];
     struct seal s = {.agent = a->id,
                      .now = loop_wall(a->p.loop),
                      .resource = buf_bytes(&a->resource_bytes),
-                     .grids = a->groups.grids,
+                     .grids = grids,
                      .codec = a->codec,
                      .mem = &a->mem,
                      .out = sealed,
@@ -131,7 +144,10 @@ static void seal(struct agent *a, struct wall at)
 
     tell(a, at);
     groups_end(&a->groups);
-    s.n_grids = a->groups.n;
+    memcpy(grids, a->groups.grids, a->groups.n * sizeof(struct grid *));
+    grids[a->groups.n] = a->statsd_grid;
+    s.n_grids = a->groups.n + 1;
+    s.events = statsd_events(a->statsd, &s.n_events);
     spool_next(a->spool, &s.epoch, &s.seq, &s.low);
     if (batch_seal(&s, &r, &e) != 0) {
         COMPLAIN(a->p.log, &a->sealing, loop_mono(a->p.loop), LOG_ERROR, "seal",
@@ -144,6 +160,7 @@ static void seal(struct agent *a, struct wall at)
     } else {
         log_recovered(a->p.log, &a->sealing, "seal", "batches are whole again");
     }
+    statsd_events_clear(a->statsd);
     a->last_seal = s.now;
 }
 
@@ -166,6 +183,23 @@ static int64_t slot(const struct agent *a, struct wall t)
     return (t.ms + a->phase_ms) / span_to_ms(a->batch);
 }
 
+/* What applications sent since the tick before. When the grid takes no tick now, all of it stays for the next one. */
+static void flush_statsd(struct agent *a, struct wall at)
+{
+    if (grid_begin(a->statsd_grid, at) != 0)
+        return;
+    statsd_flush(a->statsd, a->statsd_grid);
+    grid_end(a->statsd_grid);
+    a->statsd_tick = at;
+}
+
+static bool statsd_due(const struct agent *a, struct wall at)
+{
+    int64_t step = span_to_ms(a->statsd_interval);
+
+    return at.ms / step != a->statsd_tick.ms / step;
+}
+
 static void tick(struct agent *a, struct wall at)
 {
     int64_t step = span_to_ms(a->interval), gone = at.ms - a->last_tick.ms;
@@ -173,8 +207,12 @@ static void tick(struct agent *a, struct wall at)
     groups_end(&a->groups);
     if (a->last_tick.ms && gone > step)
         a->self.missed += (uint64_t)(gone / step - 1);
+    if (statsd_due(a, at))
+        flush_statsd(a, at);
     if ((a->last_tick.ms && slot(a, at) != slot(a, a->last_tick)) || groups_must_seal(&a->groups, at))
         seal(a, gone > 0 ? at : (struct wall){a->last_tick.ms + 1});
+    if (statsd_due(a, at)) /* the grid was full, or the clock was set back */
+        flush_statsd(a, at);
     a->last_tick = at;
     a->self.ticks++;
     runner_tick(a->runner, at, loop_mono(a->p.loop));
@@ -344,6 +382,41 @@ static struct runner *make_runner(struct agent *a, const struct config *c, struc
     return runner_new(&r, e);
 }
 
+static int begin_statsd(struct agent *a, struct err *e)
+{
+    const struct section *s = config_section(a->p.config, "statsd");
+    struct statsd_params p = {.max_series = (uint32_t)option_int(s, "max_series"),
+                              .max_memory = (size_t)option_int(s, "max_memory"),
+                              .seed = {(uint64_t)clock_mono().ns, (uint64_t)getpid()}};
+    struct grid_params g = {.max_series = (uint32_t)option_int(s, "max_series"),
+                            .block_series = STATSD_BLOCK,
+                            .has_start = true,
+                            .start = a->self.start_ms,
+                            .resource = &a->resource};
+    struct err why;
+
+    a->statsd_interval = option_span(s, "interval");
+    p.expire = (uint32_t)(option_span(s, "expire").ns / a->statsd_interval.ns) + 1;
+    g.interval = a->statsd_interval;
+    g.max_ticks = (uint32_t)(a->batch.ns / a->statsd_interval.ns) + 2;
+    g.forget = p.expire + 2;
+    a->statsd = statsd_new(&p);
+    a->statsd_grid = grid_new(&g, &a->mem);
+    if (!a->statsd || !a->statsd_grid)
+        return err_set(e, ERR_NOMEM, "no memory for StatsD");
+    for (size_t i = 0; i < option_count(s, "listen") && a->n_listeners < MAX_LISTENERS; i++) {
+        struct statsd_listener *l = statsd_listen(a->p.loop, a->p.log, option_word(s, "listen", i),
+                                                  (int)option_int(s, "receive_buffer"), a->statsd, &why);
+
+        if (l)
+            a->listeners[a->n_listeners++] = l;
+        else /* sampling goes on: an agent that does not start for a port in use tells nobody anything */
+            LOG(a->p.log, LOG_ERROR, "statsd", "does not listen", kv_s("listen", option_word(s, "listen", i)),
+                kv_e(&why));
+    }
+    return 0;
+}
+
 static int begin(struct agent *a, struct err *e)
 {
     struct grid_params g = {
@@ -355,6 +428,8 @@ static int begin(struct agent *a, struct err *e)
         rc = begin_spool(a, e);
     if (rc == 0)
         rc = begin_shipping(a, e);
+    if (rc == 0)
+        rc = begin_statsd(a, e);
     if (rc != 0)
         return rc;
     groups_init(&a->groups, &g, a->batch, &a->mem);
@@ -416,6 +491,10 @@ void agent_free(struct agent **ap)
     runner_free(&a->runner);
     shipping_free(&a->shipping);
     spool_free(&a->spool);
+    for (size_t i = 0; i < a->n_listeners; i++)
+        statsd_listener_free(&a->listeners[i]);
+    grid_free(&a->statsd_grid);
+    statsd_free(&a->statsd);
     groups_free(&a->groups);
     wire_codec_free(&a->codec);
     buf_free(&a->resource_bytes);
@@ -512,6 +591,7 @@ void agent_stop(struct agent *a)
     daemon_notify("STOPPING=1");
     timer_stop(a->tick_timer);
     groups_end(&a->groups);
+    flush_statsd(a, loop_wall(a->p.loop));
     seal(a, (struct wall){loop_wall(a->p.loop).ms > a->last_tick.ms ? loop_wall(a->p.loop).ms
                                                                     : a->last_tick.ms + 1});
     a->stop_by = mono_add(loop_mono(a->p.loop), span_s(STOP_SECONDS));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/inputs/statsd.h"
 #include "agent/options.h"
 
 int agent_id(const struct config *c, char out[AGENT_ID_ROOM], struct err *e)
@@ -111,6 +112,23 @@ static int check_labels(const struct config *c, struct buf *report, struct err *
     return rc;
 }
 
+static int check_statsd(const struct config *c, struct span interval, struct span batch, struct buf *report,
+                        struct err *e)
+{
+    const struct section *s = config_section(c, "statsd");
+    struct span own = option_span(s, "interval");
+    struct err why;
+    int rc = 0;
+
+    if (own.ns % interval.ns != 0 || own.ns > batch.ns)
+        rc = config_complain(report, s, "interval", e,
+                             "expected a multiple of [agent] interval, and at most [ship] batch");
+    for (size_t i = 0; i < option_count(s, "listen"); i++)
+        if (statsd_address_check(option_word(s, "listen", i), &why) != 0)
+            rc = config_complain(report, s, "listen", e, "%s", why.text);
+    return rc;
+}
+
 int agent_check(const struct config *c, bool sending, struct buf *report, struct err *e)
 {
     const struct section *agent = config_section(c, "agent"), *ship = config_section(c, "ship");
@@ -129,6 +147,8 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
         rc = config_complain(report, ship, "batch", e, "holds more than %d ticks of [agent] interval",
                              WIRE_MAX_TICKS);
     if (check_ship(ship, sending, report, e) != 0)
+        rc = ERR_CONFIG;
+    if (check_statsd(c, interval, batch, report, e) != 0)
         rc = ERR_CONFIG;
     if (check_labels(c, report, e) != 0)
         rc = ERR_CONFIG;

@@ -84,20 +84,24 @@ struct grid *groups_at(struct groups *g, struct span interval, struct wall at)
     return v->grid;
 }
 
+void grid_stats_add(struct grid_stats *sum, const struct grid *g)
+{
+    struct grid_stats s = grid_stats(g);
+
+    sum->samples += s.samples;
+    sum->refused_limit += s.refused_limit;
+    sum->refused_twice += s.refused_twice;
+    sum->refused_value += s.refused_value;
+    sum->refused_late += s.refused_late;
+    sum->refused_kind += s.refused_kind;
+    sum->series += s.series;
+}
+
 struct grid_stats groups_stats(const struct groups *g)
 {
     struct grid_stats sum = {0};
 
-    for (size_t i = 0; i < g->n; i++) {
-        struct grid_stats s = grid_stats(g->v[i].grid);
-
-        sum.samples += s.samples;
-        sum.refused_limit += s.refused_limit;
-        sum.refused_twice += s.refused_twice;
-        sum.refused_value += s.refused_value;
-        sum.refused_late += s.refused_late;
-        sum.refused_kind += s.refused_kind;
-        sum.series += s.series;
-    }
+    for (size_t i = 0; i < g->n; i++)
+        grid_stats_add(&sum, g->v[i].grid);
     return sum;
 }

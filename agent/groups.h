@@ -34,6 +34,7 @@ bool groups_must_seal(const struct groups *g, struct wall at);
 /* The grid of an interval with its tick at `at` open, begun when it is not; NULL without room or memory, or when another
  * tick of it is open. */
 struct grid *groups_at(struct groups *g, struct span interval, struct wall at);
+void grid_stats_add(struct grid_stats *sum, const struct grid *g);
 /* Counters of all grids added up; series too. */
 struct grid_stats groups_stats(const struct groups *g);
 

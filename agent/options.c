@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/inputs/statsd.h"
 #include "agent/runner.h"
 #include "common/daemon/cli.h"
 
@@ -115,13 +116,18 @@ static const struct section_row own[] = {
 
 struct section_row *agent_sections(struct arena *a, size_t *n)
 {
+    const struct section_row statsd = {.name = "statsd",
+                                       .sentence = "Measurements of applications, by StatsD and DogStatsD.",
+                                       .rows = statsd_options,
+                                       .n_rows = statsd_n_options};
     size_t n_own = sizeof own / sizeof *own, n_collectors = 0;
     struct section_row *collectors_rows = collector_sections(a, &n_collectors);
-    struct section_row *all = arena_array(a, n_own + n_collectors, sizeof *all);
+    struct section_row *all = arena_array(a, n_own + 1 + n_collectors, sizeof *all);
 
     if (!collectors_rows || !all)
         return NULL;
     memcpy(all, own, sizeof own);
+    all[n_own++] = statsd;
     memcpy(all + n_own, collectors_rows, n_collectors * sizeof *all);
     *n = n_own + n_collectors;
     return all;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/ship/grid_in.h"
+#include "agent/utf8.h"
 
 static const char exported[] = "exported_";
 
@@ -45,38 +46,6 @@ static bool name_taken(const struct grid *g, const struct draft *d, struct wire_
     return false;
 }
 
-/* Bytes of the UTF-8 character at p[0 … n), or 0 when there is none. */
-static uint32_t char_length(const char *p, uint32_t n)
-{
-    for (uint32_t k = 1; k <= 4 && k <= n; k++)
-        if (wire_utf8_ok(p, k))
-            return p[0] ? k : 0;
-    return 0;
-}
-
-/* The value as the wire takes it: each byte that is no UTF-8 becomes U+FFFD; cut at a character. */
-static struct wire_str valid_value(struct draft *d, struct wire_str v)
-{
-    char *to;
-    uint32_t n = 0;
-
-    if (wire_label_value_ok(v.p, v.n))
-        return v;
-    to = arena_alloc(d->arena, WIRE_MAX_LABEL_VALUE + 1);
-    for (uint32_t i = 0; to && i < v.n;) {
-        uint32_t k = char_length(v.p + i, v.n - i);
-        const char *from = k ? v.p + i : "\xEF\xBF\xBD";
-        uint32_t len = k ? k : 3;
-
-        if (n + len > WIRE_MAX_LABEL_VALUE)
-            break;
-        memcpy(to + n, from, len);
-        n += len;
-        i += k ? k : 1;
-    }
-    return (struct wire_str){to ? to : "", to ? n : 0};
-}
-
 /* Adds a label in its sorted place. False when the name can't be made to fit or there are too many. */
 static bool add_label(const struct grid *g, struct draft *d, struct wire_str name, struct wire_str value)
 {
@@ -84,7 +53,7 @@ static bool add_label(const struct grid *g, struct draft *d, struct wire_str nam
 
     if (!value.n)
         return true;
-    value = valid_value(d, value);
+    value = utf8_mend(d->arena, value.p, value.n, WIRE_MAX_LABEL_VALUE);
     if (!value.n || d->n == GRID_MAX_LABELS)
         return false;
     while (name_taken(g, d, name)) {
