@@ -463,8 +463,9 @@ static void a_slow_body_shows_in_its_phase(void **state)
 {
     struct world *w = *state;
 
-    assert_string_equal(run(w, PLAIN, "http", "/drip", "timeout = 50ms"), "timeout");
-    assert_true(w->r.phase[PROBE_TRANSFER].ns > w->r.phase[PROBE_FIRST_BYTE].ns);
+    assert_string_equal(run(w, PLAIN, "http", "/drip", "timeout = 1s"), "timeout");
+    assert_int_equal(w->r.status, 200); /* its head was there */
+    assert_true(w->r.phase[PROBE_TRANSFER].ns > 0);
 }
 
 static void bad_tls_fails(void **state)
@@ -515,7 +516,8 @@ static void a_server_that_never_answers(void **state)
     probe_run(w->probe);
     loop_run(w->loop);
     assert_string_equal(probe_reason_name(w->r.reason), "timeout");
-    assert_true(w->r.phase[PROBE_FIRST_BYTE].ns > w->r.phase[PROBE_CONNECT].ns);
+    assert_true(w->r.phase[PROBE_FIRST_BYTE].ns > 0);
+    assert_int_equal(w->r.phase[PROBE_TRANSFER].ns, 0);
     sums(&w->r);
     http_answer(held, 200, NULL, NULL, 0, NULL, 0);
     http_server_free(&s);
