@@ -114,7 +114,7 @@ static const char text_own[] =
     "securebase_agent_up{instance=\"a\",region=\"r1\"} 1\n"
     "securebase_agent_up{instance=\"b\",region=\"r1\",tenant=\"t\"} 0\n"
     "# HELP securebase_percentile Quantile of the values of a metric over a sliding window.\n"
-    "# TYPE securebase_percentile gauge\n"
+    "# TYPE securebase_percentile untyped\n"
     "securebase_percentile{percentile=\"api\",metric=\"http_seconds\",window=\"1m\",quantile=\"0.5\",service="
     "\"shop\"} 0.25\n"
     "securebase_percentile{percentile=\"api\",metric=\"http_seconds\",window=\"1m\",quantile=\"0.99\","
