@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "aggregator/series/snapshot.h"
+#include "aggregator/expose/snapshot.h"
 #include "common/base/err.h"
 
 enum { SELECT_MAX = 16, SELECT_MATCHERS = 16 };

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "aggregator/series/snapshot.h"
+#include "aggregator/expose/snapshot.h"
 #include "common/base/clock.h"
 #include "common/base/samples.h"
 

@@ -6,7 +6,7 @@
 #ifndef SB_SERIES_SERIES_H
 #define SB_SERIES_SERIES_H
 
-#include "aggregator/series/snapshot.h"
+#include "aggregator/expose/snapshot.h"
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"

@@ -1,8 +1,8 @@
 /* What readers see: an immutable copy of the series at one moment, made by the ingest thread and handed to
  * the serve thread. Texts are shared with the table and stay alive as long as a snapshot shows them: what the
  * table gives up is freed when the last snapshot from before is released. */
-#ifndef SB_SERIES_SNAPSHOT_H
-#define SB_SERIES_SNAPSHOT_H
+#ifndef SB_EXPOSE_SNAPSHOT_H
+#define SB_EXPOSE_SNAPSHOT_H
 
 #include <stdbool.h>
 #include <stddef.h>
