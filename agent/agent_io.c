@@ -16,6 +16,7 @@
 #include "agent/groups.h"
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
+#include "agent/probes_io.h"
 #include "agent/runner.h"
 #include "common/base/map.h"
 #include "common/daemon/daemon.h"
@@ -43,6 +44,7 @@ struct agent {
     struct wire_codec *codec;
     struct groups groups;
     struct runner *runner;
+    struct probes *probes;
     struct spool *spool;
     struct shipping *shipping;
     struct control *control;
@@ -215,6 +217,7 @@ static void tick(struct agent *a, struct wall at)
         flush_statsd(a, at);
     a->last_tick = at;
     a->self.ticks++;
+    probes_tick(a->probes, &a->groups, at);
     runner_tick(a->runner, at, loop_mono(a->p.loop));
 }
 
@@ -436,10 +439,13 @@ static int begin(struct agent *a, struct err *e)
     a->phase_ms = (int64_t)(siphash13(no_seed, a->id, strlen(a->id)) % (uint64_t)span_to_ms(a->batch));
     a->codec = wire_codec_new(3);
     a->runner = make_runner(a, a->p.config, e);
-    a->tick_timer = timer_new(a->p.loop, on_tick, a);
-    a->dog = timer_new(a->p.loop, on_dog, a);
     if (!a->runner)
         return e->code;
+    a->probes = probes_new(a->p.loop, a->p.config, a->interval, a->batch, e);
+    if (!a->probes)
+        return e->code;
+    a->tick_timer = timer_new(a->p.loop, on_tick, a);
+    a->dog = timer_new(a->p.loop, on_dog, a);
     if (!a->codec || !a->tick_timer || !a->dog)
         return err_set(e, ERR_NOMEM, "no memory to begin");
     a->control = control_new(option_text(config_section(a->p.config, "agent"), "socket"), a, a->spool,
@@ -488,6 +494,7 @@ void agent_free(struct agent **ap)
     timer_free(&a->tick_timer);
     timer_free(&a->stop_timer);
     timer_free(&a->dog);
+    probes_free(&a->probes);
     runner_free(&a->runner);
     shipping_free(&a->shipping);
     spool_free(&a->spool);
@@ -510,26 +517,35 @@ void agent_free(struct agent **ap)
 int agent_reload(struct agent *a, const struct config *fresh, struct err *e)
 {
     const char *urls[SHIP_MAX_ENDPOINTS];
+    struct probes *probes = NULL;
     struct runner *runner = make_runner(a, fresh, e);
     struct shipping_params p;
     struct buf token;
-    int rc;
+    int rc = runner ? 0 : e->code;
 
-    if (!runner)
-        return e->code;
     buf_init(&token, NULL, 65536);
-    rc = shipping_options(a, fresh, &p, urls, &token, e);
+    if (rc == 0) {
+        probes = probes_new(a->p.loop, fresh, a->interval, a->batch, e);
+        rc = probes ? 0 : e->code;
+    }
+    if (rc == 0)
+        rc = shipping_options(a, fresh, &p, urls, &token, e);
     if (rc == 0)
         rc = shipping_reload(a->shipping, &p, e);
-    buf_free(&token);
-    if (rc != 0) {
-        runner_free(&runner);
-        return rc;
-    }
+    if (rc != 0)
+        goto out;
     runner_free(&a->runner);
     a->runner = runner;
+    runner = NULL;
+    probes_free(&a->probes);
+    a->probes = probes;
+    probes = NULL;
     a->p.config = fresh;
-    return 0;
+out:
+    probes_free(&probes);
+    runner_free(&runner);
+    buf_free(&token);
+    return rc;
 }
 
 void agent_status(struct agent *a, struct status *s)

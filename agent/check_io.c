@@ -5,6 +5,7 @@
 
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
+#include "common/probe/probe.h"
 
 int agent_id(const struct config *c, char out[AGENT_ID_ROOM], struct err *e)
 {
@@ -132,6 +133,8 @@ static int check_statsd(const struct config *c, struct span interval, struct spa
 int agent_check(const struct config *c, bool sending, struct buf *report, struct err *e)
 {
     const struct section *agent = config_section(c, "agent"), *ship = config_section(c, "ship");
+    const struct section *s;
+    struct probe_spec spec;
     struct span interval = option_span(agent, "interval"), batch = option_span(ship, "batch");
     char id[AGENT_ID_ROOM];
     struct err why;
@@ -150,6 +153,9 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
         rc = ERR_CONFIG;
     if (check_statsd(c, interval, batch, report, e) != 0)
         rc = ERR_CONFIG;
+    for (size_t i = 0; (s = config_named(c, "probe", i)); i++)
+        if (probe_spec_read(&spec, s, report, e) != 0)
+            rc = ERR_CONFIG;
     if (check_labels(c, report, e) != 0)
         rc = ERR_CONFIG;
     return rc;
