@@ -355,20 +355,23 @@ static void end_call(struct call *c, int rc)
 
 static int make_call(struct call *c, void (*fn)(void *arg))
 {
+    int rc;
+
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_cond_init(&c->cond, NULL);
-    c->rc = loop_post(c->g->loop, fn, c);
-    if (c->rc == 0) {
+    rc = loop_post(c->g->loop, fn, c);
+    if (rc == 0) {
         (void)pthread_mutex_lock(&c->lock);
         while (!c->done)
             (void)pthread_cond_wait(&c->cond, &c->lock);
+        rc = c->rc;
         (void)pthread_mutex_unlock(&c->lock);
     } else {
-        (void)err_set(c->e, c->rc, "the ingest thread does not answer");
+        (void)err_set(c->e, rc, "the ingest thread does not answer");
     }
     (void)pthread_cond_destroy(&c->cond);
     (void)pthread_mutex_destroy(&c->lock);
-    return c->rc;
+    return rc;
 }
 
 static void reload(void *arg)

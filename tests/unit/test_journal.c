@@ -101,7 +101,7 @@ static struct journal_batch batch(uint64_t seq, const uint8_t *frame, size_t n)
                               .digest = {(uint8_t)seq, 7},
                               .refused = {seq % 3 ? 0 : seq},
                               .verdict = {(const uint8_t *)"vv", seq % 4 ? 0 : 2},
-                              .watermark = {(const uint8_t *)&seq, 1},
+                              .watermark = {frame, 1},
                               .frame = {frame, n}};
     return b;
 }
@@ -328,7 +328,6 @@ static void test_expired_digests_go(void **state)
     assert_int_equal(append(j, v, 1), 0);
     assert_int_equal(wait_for(v, 1), 0);
     b.expired = v->position;
-    b.watermark.n = 1;
     assert_int_equal(journal_append(j, &b, appended, v), 0);
     assert_int_equal(wait_for(v, 1), 0);
     journal_close(&j);
