@@ -114,6 +114,11 @@ def show(aggregator, seconds):
         summary(aggregator)
 
 
+def arrived(aggregator, agent):
+    assert agent.alive(), "the agent ended"
+    return aggregator.agents().get("demo")
+
+
 def main():
     seconds = float(os.environ.get("DEMO_SECONDS", "0") or 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -135,7 +140,7 @@ def main():
         for _ in range(3):
             threading.Thread(target=buy, args=(shop.server_port, stop), daemon=True).start()
         urls(aggregator, shop.server_port)
-        support.wait_for(lambda: aggregator.agents().get("demo"), 30, why="the first batch")
+        support.wait_for(lambda: arrived(aggregator, agent), 30, why="the first batch")
         show(aggregator, seconds)
     except KeyboardInterrupt:
         pass
