@@ -399,6 +399,8 @@ static int begin_statsd(struct agent *a, struct err *e)
     struct err why;
 
     a->statsd_interval = option_span(s, "interval");
+    if (a->statsd_interval.ns > a->batch.ns)
+        a->statsd_interval = a->batch;
     p.expire = (uint32_t)(option_span(s, "expire").ns / a->statsd_interval.ns) + 1;
     g.interval = a->statsd_interval;
     g.max_ticks = (uint32_t)(a->batch.ns / a->statsd_interval.ns) + 2;

@@ -113,17 +113,15 @@ static int check_labels(const struct config *c, struct buf *report, struct err *
     return rc;
 }
 
-static int check_statsd(const struct config *c, struct span interval, struct span batch, struct buf *report,
-                        struct err *e)
+static int check_statsd(const struct config *c, struct span interval, struct buf *report, struct err *e)
 {
     const struct section *s = config_section(c, "statsd");
     struct span own = option_span(s, "interval");
     struct err why;
     int rc = 0;
 
-    if (own.ns % interval.ns != 0 || own.ns > batch.ns)
-        rc = config_complain(report, s, "interval", e,
-                             "expected a multiple of [agent] interval, and at most [ship] batch");
+    if (own.ns % interval.ns != 0)
+        rc = config_complain(report, s, "interval", e, "expected a multiple of [agent] interval");
     for (size_t i = 0; i < option_count(s, "listen"); i++)
         if (statsd_address_check(option_word(s, "listen", i), &why) != 0)
             rc = config_complain(report, s, "listen", e, "%s", why.text);
@@ -151,7 +149,7 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
                              WIRE_MAX_TICKS);
     if (check_ship(ship, sending, report, e) != 0)
         rc = ERR_CONFIG;
-    if (check_statsd(c, interval, batch, report, e) != 0)
+    if (check_statsd(c, interval, report, e) != 0)
         rc = ERR_CONFIG;
     for (size_t i = 0; (s = config_named(c, "probe", i)); i++)
         if (probe_spec_read(&spec, s, report, e) != 0)

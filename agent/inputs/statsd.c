@@ -306,8 +306,8 @@ const struct option_row statsd_options[] = {
      .dflt = "5s",
      .min = SECOND,
      .max = 60 * SECOND,
-     .sentence =
-         "Time that one sketch of a timer covers; a multiple of [agent] interval, and no more than a batch."},
+     .sentence = "Time that one sketch of a timer covers: a multiple of [agent] interval; where a batch is "
+                 "shorter, a batch."},
     {.key = "max_series",
      .type = OPT_INT,
      .dflt = "10000",
