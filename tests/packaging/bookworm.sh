@@ -91,7 +91,7 @@ packages() {
         step "$s"
         booted_run $s
     done
-    kill -KILL "$booted"
+    kill -KILL "$booted" && wait "$booted" 2> /dev/null || true
     booted=
     step "packages: good"
 }

@@ -61,9 +61,9 @@ configure)
     securebase-agent --check-config
     ;;
 plain) # without a service manager
-    runuser -u securebase -- securebase-aggregator > /tmp/aggregator.log 2>&1 &
+    setpriv --reuid securebase --regid securebase --init-groups securebase-aggregator > /tmp/aggregator.log 2>&1 &
     aggregator=$!
-    runuser -u securebase-agent -- securebase-agent > /tmp/agent.log 2>&1 &
+    setpriv --reuid securebase-agent --regid securebase-agent --init-groups securebase-agent > /tmp/agent.log 2>&1 &
     agent=$!
     until_true 40 "the agent in sbctl agents" agent_is_up || {
         tail /tmp/aggregator.log /tmp/agent.log >&2
