@@ -94,7 +94,8 @@ static void *run_thread(void *arg)
 
     daemon_block_signals();
     if (ingest_restore(g, &e) != 0) {
-        LOG(g->log, LOG_ERROR, "ingest", "cannot restore: taking no batches", kv_e(&e));
+        LOG(g->log, atomic_load(&g->quit) ? LOG_INFO : LOG_ERROR, "ingest", "not restored: taking no batches",
+            kv_e(&e));
         atomic_store(&g->failed, true);
         g->stopping = true;
     } else {
@@ -175,6 +176,7 @@ void ingest_stop(struct ingest **gp)
 
     if (!g)
         return;
+    atomic_store(&g->quit, true);
     if (loop_post(g->loop, begin_stop, g) == 0)
         (void)pthread_join(g->thread, NULL);
     ingest_free(gp);

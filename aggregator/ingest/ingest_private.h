@@ -23,7 +23,7 @@ struct ingest {
     struct log *log;
     struct loop *loop;
     pthread_t thread;
-    atomic_bool ready, failed; /* any thread */
+    atomic_bool ready, failed, quit; /* any thread; quit ends a replay early */
 
     struct mem series_mem, state_mem, work_mem;
     struct intake in; /* borrows the next four */

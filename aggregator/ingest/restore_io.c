@@ -67,8 +67,11 @@ static int on_entry(void *arg, const struct journal_entry *entry)
     struct restore *r = arg;
     struct ingest *g = r->g;
     struct err e = {0};
-    int rc = intake_replay(&g->in, entry, entry->position <= g->persisted, &e);
+    int rc;
 
+    if (atomic_load(&g->quit))
+        return err_set(r->e, ERR_STATE, "told to stop in the middle of the replay");
+    rc = intake_replay(&g->in, entry, entry->position <= g->persisted, &e);
     g->f.replayed += rc == 0;
     if (rc != 0 && r->unreadable++ == 0)
         LOG(g->log, LOG_ERROR, "ingest", "a journalled batch cannot be replayed",

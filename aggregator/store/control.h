@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/metric.h"
@@ -43,6 +44,9 @@ struct control_entry {
 int control_audit_tail(struct control *c, unsigned n,
                        void (*fn)(void *arg, const struct control_entry *entry),
                        void (*done)(void *arg, int code), void *arg);
+
+/* verify-store: whether a file that no program has open is whole; lines into report, ERR_MALFORMED. */
+int control_verify(const char *path, struct buf *report, struct err *e);
 
 void control_metrics(const struct control *c, struct sink *out); /* from the owner's thread */
 

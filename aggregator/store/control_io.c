@@ -205,6 +205,11 @@ void control_close(struct control **cp)
     *cp = NULL;
 }
 
+int control_verify(const char *path, struct buf *report, struct err *e)
+{
+    return store_check_file(path, "control", steps, sizeof steps / sizeof steps[0], report, e);
+}
+
 void control_metrics(const struct control *c, struct sink *out)
 {
     store_metrics(c->store, out);

@@ -38,6 +38,9 @@ int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struc
 /* Sets a damaged file aside and begins a new one: at start only, after a load found damage. */
 int history_renew(struct history *h, struct err *e);
 
+/* verify-store: whether a file that no program has open is whole; lines into report, ERR_MALFORMED. */
+int history_verify(const char *path, struct buf *report, struct err *e);
+
 void history_metrics(const struct history *h, struct sink *out);
 
 #endif

@@ -216,6 +216,11 @@ int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struc
     return rc == 1 ? 0 : rc < 0 ? rc : err_set(e, ERR_MALFORMED, "history: no position");
 }
 
+int history_verify(const char *path, struct buf *report, struct err *e)
+{
+    return store_check_file(path, "history", steps, sizeof steps / sizeof steps[0], report, e);
+}
+
 void history_metrics(const struct history *h, struct sink *out)
 {
     store_metrics(h->store, out);

@@ -97,9 +97,8 @@ int journal_replay(struct journal *j, int64_t after, struct wall since,
 
 void journal_metrics(const struct journal *j, struct sink *out); /* from the owner's thread */
 
-/* Checks the file of a journal that no program has open: SQLite's integrity check, that each batch can be
- * read, and that its definitions are there. What is wrong is written to report, a line each; ERR_MALFORMED
- * then. */
+/* verify-store: checks journal.db in state_dir, which no program may have open: SQLite's integrity check, that each batch can be
+ * read, and that its definitions are there. What is wrong is written to report, a line each; ERR_MALFORMED then. */
 int store_verify(const char *path, struct buf *report, struct err *e);
 
 #endif

@@ -55,6 +55,12 @@ struct db *store_db(struct store *s);
 /* Sets the file aside and begins a new one: at start only, after a reader found damage. */
 int store_renew(struct store *s, struct err *e);
 
+/* Runs SQLite's own check over an open file: a line for each fault into report, after `name`; how many, or a negative code. */
+int store_check_pages(struct db *db, const char *name, struct buf *report, struct err *e);
+/* The same for a file that no program has open. 0, ERR_MALFORMED when something is wrong, or another code. */
+int store_check_file(const char *path, const char *name, const char *const *steps, size_t n_steps,
+                     struct buf *report, struct err *e);
+
 void store_metrics(const struct store *s, struct sink *out); /* from the owner's thread */
 
 #endif

@@ -23,21 +23,32 @@ static void complain(struct check *c, const char *what, int64_t position, const 
         buf_fmt(c->report, "%s %lld: %s\n", what, (long long)position, why);
 }
 
-/* The lines of SQLite's own check but "ok". */
-static int check_pages(struct check *c)
+int store_check_pages(struct db *db, const char *name, struct buf *report, struct err *e)
 {
-    sqlite3_stmt *st = db_prepare(c->db, "PRAGMA integrity_check(100)", c->e);
+    sqlite3_stmt *st = db_prepare(db, "PRAGMA integrity_check(100)", e);
     int rc, n = 0;
 
     if (!st)
-        return c->e->code;
-    while ((rc = db_row(c->db, st, c->e)) == 1) {
+        return e->code;
+    while ((rc = db_row(db, st, e)) == 1) {
         const char *line = (const char *)sqlite3_column_text(st, 0);
 
-        if (line && strcmp(line, "ok") != 0)
-            complain(c, "page check", ++n, line);
+        if (line && strcmp(line, "ok") != 0) {
+            buf_fmt(report, "%s: %s\n", name, line);
+            n++;
+        }
     }
-    return rc;
+    return rc < 0 ? rc : n;
+}
+
+int store_check_file(const char *path, const char *name, const char *const *steps, size_t n_steps,
+                     struct buf *report, struct err *e)
+{
+    struct db *db = db_open(path, steps, n_steps, e);
+    int rc = db ? store_check_pages(db, name, report, e) : e->code;
+
+    db_close(&db);
+    return rc > 0 ? err_set(e, ERR_MALFORMED, "%s: %d things are wrong", path, rc) : rc;
 }
 
 static int known(struct check *c, const struct wire_hash *h)
@@ -125,8 +136,10 @@ int store_verify(const char *path, struct buf *report, struct err *e)
         (void)err_set(e, ERR_NOMEM, "no memory");
     if (!c.db)
         rc = e->code;
-    if (rc == 0)
-        rc = check_pages(&c);
+    if (rc == 0 && (rc = store_check_pages(c.db, "journal", report, e)) > 0) {
+        c.wrong += (unsigned)rc;
+        rc = 0;
+    }
     if (rc == 0)
         rc = check_definitions(&c);
     if (rc == 0)
