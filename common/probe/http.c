@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
      .reloadable = true,
      .min = INT64_C(10000000),
      .max = INT64_C(300000000000),
-     .sentence = "For the whole, from the look-up of the name to the last byte; not longer than interval."},
+     .sentence = "For the whole, from the look-up of the name to the last byte; not longer than interval, which bounds the default."},
     {.key = "method",
      .type = OPT_CHOICE,
      .dflt = "GET",
@@ -139,6 +139,8 @@ int probe_spec_read(struct probe_spec *spec, const struct section *s, struct buf
     };
     if (spec->body_contains && !*spec->body_contains)
         spec->body_contains = NULL;
+    if (spec->timeout.ns > spec->interval.ns && strcmp(option_origin(s, "timeout"), "default") == 0)
+        spec->timeout = spec->interval;
     if (spec->timeout.ns > spec->interval.ns) {
         char text[32];
 
