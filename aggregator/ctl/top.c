@@ -1,12 +1,13 @@
 /* One frame of `sbctl top`: the aggregator, its hosts by how busy they are, and percentiles. */
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "aggregator/ctl/ctl.h"
 
-enum { HOSTS = 1024, BAR = 10 };
+enum { HOSTS = 1024, BAR = 10, CHECKS = 64 };
 
 struct host {
     const char *id;
@@ -111,6 +112,82 @@ static void host_table(const struct host *hosts, size_t n, const char *now, int 
         buf_fmt(out, "… and %zu more\n", n - (size_t)most);
 }
 
+/* ---- probes and caches ---- */
+
+struct check {
+    const char *what, *name, *host;
+    double up, seconds, hits;
+};
+
+static const struct {
+    const char *metric, *what, *label;
+    size_t field;
+} check_fields[] = {
+    {"securebase_probe_success", "probe", "probe", offsetof(struct check, up)},
+    {"securebase_probe_duration_seconds", "probe", "probe", offsetof(struct check, seconds)},
+    {"redis_up", "redis", "server", offsetof(struct check, up)},
+    {"securebase_app_redis_last_reply_seconds", "redis", "server", offsetof(struct check, seconds)},
+    {"securebase_app_redis_hit_ratio", "redis", "server", offsetof(struct check, hits)},
+};
+
+static void check_add(struct check *checks, size_t *n, const cJSON *s, size_t f)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(s, "labels");
+    struct check c = {.what = check_fields[f].what,
+                      .name = json_text(labels, check_fields[f].label),
+                      .host = json_text(labels, "instance"),
+                      .up = NAN,
+                      .seconds = NAN,
+                      .hits = NAN};
+    double v = json_number(s, "value");
+    size_t i = 0;
+
+    while (i < *n && (checks[i].what != c.what || strcmp(checks[i].name, c.name) != 0 ||
+                      strcmp(checks[i].host, c.host) != 0))
+        i++;
+    if (i == CHECKS)
+        return;
+    if (i == *n)
+        checks[(*n)++] = c;
+    memcpy((char *)&checks[i] + check_fields[f].field, &v, sizeof v);
+}
+
+static void check_table(const cJSON *series, struct buf *out)
+{
+    struct check checks[CHECKS];
+    const cJSON *s;
+    struct table t;
+    char text[32];
+    size_t n = 0;
+
+    cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(series, "series"))
+    {
+        for (size_t f = 0; f < sizeof check_fields / sizeof *check_fields; f++) {
+            if (strcmp(json_text(s, "name"), check_fields[f].metric) == 0)
+                check_add(checks, &n, s, f);
+        }
+    }
+    if (!n)
+        return;
+    table_init(&t, 6, "llllrr");
+    for (const char *const *h =
+             (const char *const[]){"CHECK", "NAME", "FROM", "STATE", "TOOK", "CACHE HITS", NULL};
+         *h; h++)
+        table_cell(&t, "%s", *h);
+    for (size_t i = 0; i < n; i++) {
+        table_cell(&t, "%s", checks[i].what);
+        table_cell(&t, "%s", checks[i].name);
+        table_cell(&t, "%s", checks[i].host);
+        table_cell(&t, "%s", isnan(checks[i].up) ? "-" : checks[i].up > 0 ? "up" : "FAILS");
+        short_number(checks[i].seconds * 1000, text);
+        table_cell(&t, "%s%s", text, isnan(checks[i].seconds) ? "" : " ms");
+        ratio_cell(&t, checks[i].hits, false);
+    }
+    table_print(&t, out);
+    table_free(&t);
+    buf_u8(out, '\n');
+}
+
 static double rate(const cJSON *status, const cJSON *before, const char *name)
 {
     double a = json_number(cJSON_GetObjectItemCaseSensitive(status, "self"), name);
@@ -140,6 +217,7 @@ void show_top(const cJSON *status, const cJSON *before, const cJSON *agents, con
             json_number(status, "series"), values, batches);
     host_table(hosts, n, now, rows > 12 ? rows / 2 : rows ? 5 : 0, out);
     buf_u8(out, '\n');
+    check_table(series, out);
     show_percentiles(percentiles, out);
     mem_free(NULL, hosts, HOSTS * sizeof *hosts);
 }

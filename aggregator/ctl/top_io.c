@@ -97,7 +97,9 @@ static int frame(struct ctl *c, cJSON **before, int rows, struct buf *out, struc
     cJSON *agents = status ? ctl_json(c, "/api/v1/agents?limit=1000", e) : NULL;
     cJSON *series = agents ? ctl_json(c,
                                       "/api/v1/series?limit=10000&match=%7B__name__%3D~%22"
-                                      "securebase_host_.*_utilization_ratio%22%7D",
+                                      "securebase_host_.*_utilization_ratio%7Csecurebase_probe_(success%"
+                                      "7Cduration_seconds)%7Credis_up%7C"
+                                      "securebase_app_redis_(hit_ratio%7Clast_reply_seconds)%22%7D",
                                       e)
                            : NULL;
     cJSON *percentiles = series ? ctl_json(c, "/api/v1/percentiles", e) : NULL;

@@ -25,8 +25,20 @@ class Shop(http.server.BaseHTTPRequestHandler):
     """Answers in a time that is log-normal, with one request in fifty slow and one in two hundred failing."""
 
     statsd = None
+    redis_port = None
+
+    def cached(self):
+        """Looks a page up in Redis, and puts it there when it was not."""
+        key = f"page:{min(int(random.paretovariate(0.8)), 500)}"
+        with socket.create_connection(("127.0.0.1", self.redis_port), 2) as s:
+            s.sendall(f"GET {key}\r\n".encode())
+            if s.recv(4096).startswith(b"$-1"):
+                s.sendall(f"SETEX {key} 30 page\r\n".encode())
+                s.recv(4096)
 
     def do_GET(self):
+        if self.redis_port and self.path != "/health":
+            self.cached()
         took = min(random.lognormvariate(math.log(0.008), 0.5), 0.5)
         if random.random() < 0.02:
             took += random.uniform(0.05, 0.25)
@@ -43,8 +55,9 @@ class Shop(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def serve_shop(agent):
+def serve_shop(agent, redis_port):
     Shop.statsd = staticmethod(agent.statsd)
+    Shop.redis_port = redis_port
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
@@ -94,6 +107,8 @@ def sections(shop_port, redis_port):
 PERCENTILES = [
     ("percentile shop", {"metric": "http_request_seconds", "by": "service", "windows": "1m 5m", "quantiles": "0.5 0.9 0.95 0.99",
                          "buckets": "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1"}),
+    ("percentile redis", {"metric": "securebase_app_redis_reply_seconds", "by": "server", "windows": "5m",
+                          "quantiles": "0.5 0.9 0.95 0.99"}),
     ("percentile cpu", {"metric": "securebase_host_cpu_utilization_ratio", "by": "region", "windows": "1m",
                         "quantiles": "0.5 0.95"}),
 ]
@@ -132,7 +147,7 @@ def main():
         started.append(aggregator)
         aggregator.start()
         agent = support.Agent(folder, ca, [aggregator.endpoint], name="demo", agent={"env": "demo"})
-        shop = serve_shop(agent)
+        shop = serve_shop(agent, redis_port)
         agent.sections += sections(shop.server_port, redis_port)
         agent.write()
         started.append(agent)

@@ -89,13 +89,17 @@ static void top_sorts_by_cpu(void **state)
                     "\"agents_up\":1,\"agents_absent\":1,\"series\":2}");
     cJSON *agents =
         cJSON_Parse("{\"agents\":[{\"id\":\"idle\",\"up\":true},{\"id\":\"busy\",\"up\":false}]}");
-    cJSON *series = cJSON_Parse("{\"series\":["
-                                "{\"name\":\"securebase_host_cpu_utilization_ratio\",\"labels\":{"
-                                "\"instance\":\"busy\"},\"value\":0.5},"
-                                "{\"name\":\"securebase_host_disk_utilization_ratio\",\"labels\":{"
-                                "\"instance\":\"busy\",\"device\":\"a\"},\"value\":0.25},"
-                                "{\"name\":\"securebase_host_disk_utilization_ratio\",\"labels\":{"
-                                "\"instance\":\"busy\",\"device\":\"b\"},\"value\":0.75}]}");
+    cJSON *series = cJSON_Parse(
+        "{\"series\":["
+        "{\"name\":\"securebase_host_cpu_utilization_ratio\",\"labels\":{"
+        "\"instance\":\"busy\"},\"value\":0.5},"
+        "{\"name\":\"securebase_host_disk_utilization_ratio\",\"labels\":{"
+        "\"instance\":\"busy\",\"device\":\"a\"},\"value\":0.25},"
+        "{\"name\":\"securebase_host_disk_utilization_ratio\",\"labels\":{"
+        "\"instance\":\"busy\",\"device\":\"b\"},\"value\":0.75},"
+        "{\"name\":\"redis_up\",\"labels\":{\"instance\":\"busy\",\"server\":\"main\"},\"value\":0},"
+        "{\"name\":\"securebase_app_redis_hit_ratio\",\"labels\":{\"instance\":\"busy\",\"server\":\"main\"},"
+        "\"value\":0.5}]}");
     const char *busy, *idle;
     struct buf out;
 
@@ -107,6 +111,7 @@ static void top_sorts_by_cpu(void **state)
     assert_true(busy && idle && busy < idle);
     assert_non_null(strstr(busy, "#####.....  50.0%"));
     assert_non_null(strstr(busy, "75.0%")); /* the busiest disk */
+    assert_non_null(strstr(busy, "redis  main  busy  FAILS     -       50.0%"));
     cJSON_Delete(status);
     cJSON_Delete(agents);
     cJSON_Delete(series);
