@@ -37,10 +37,14 @@ void figures_answer(struct figures *f, enum request_path path, const struct wire
     }
 
 static const struct metric_row requests =
-    COUNTER("requests_total", "path reason", "Requests answered, by reason of the answer.");
+    COUNTER("requests_total", "path status", "Requests answered, by status of the answer.");
 static const struct metric_row batches = COUNTER("batches_total", "result", "Batches answered with 200.");
-static const struct metric_row refused_batches =
-    COUNTER("refused_batches_total", "reason", "Batches not taken, by the reason told to the sender.");
+static const struct metric_row refused[REQUEST_PATHS] = {
+    COUNTER("refused_batches_total", "reason", "Batches not taken, by the reason told to the sender."),
+    COUNTER("refused_definitions_total", "reason",
+            "Requests with definitions not taken, by the reason told to the sender."),
+    COUNTER("refused_requests_total", "reason", "Requests to other paths, by the reason told to the sender."),
+};
 static const struct metric_row refused_values =
     COUNTER("values_refused_total", "reason", "Values of accepted batches that were not taken.");
 static const struct metric_row took_sum =
@@ -129,20 +133,40 @@ static const struct metric_row states[STATES] = {
         COUNTER("ingest_failed_handshakes_total", "", "TLS handshakes of the ingest listener that failed."),
 };
 
+/* Several reasons share a status: each status is told once, at its first reason. */
+static void tell_statuses(const uint64_t requests_by_reason[WIRE_REASONS], const char *path, struct sink *out)
+{
+    for (int r = 0; r < WIRE_REASONS; r++) {
+        int status = wire_reason_status((enum wire_reason)r);
+        const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                               (char)('0' + status % 10)};
+        const struct text labels[] = {text_of(path), {digits, sizeof digits}};
+        uint64_t sum = 0;
+        bool first = true;
+
+        for (int k = 0; k < WIRE_REASONS; k++) {
+            if (wire_reason_status((enum wire_reason)k) != status)
+                continue;
+            first = first && k >= r;
+            sum += requests_by_reason[k];
+        }
+        if (first && sum)
+            sink_uint(out, &requests, labels, sum);
+    }
+}
+
 static void tell_requests(const struct figures *f, struct sink *out)
 {
     static const char *const paths[] = {"/v1/batches", "/v1/definitions", "other"};
     const struct text accepted = text_of("accepted"), duplicate = text_of("duplicate");
 
     for (int p = 0; p < REQUEST_PATHS; p++) {
-        for (int r = 0; r < WIRE_REASONS; r++) {
-            const char *name = r == WIRE_OK ? "ok" : wire_reason_name((enum wire_reason)r);
-            const struct text labels[] = {text_of(paths[p]), text_of(name)};
+        tell_statuses(f->requests[p], paths[p], out);
+        for (int r = WIRE_OK + 1; r < WIRE_REASONS; r++) {
+            struct text label = text_of(wire_reason_name((enum wire_reason)r));
 
-            if (f->requests[p][r])
-                sink_uint(out, &requests, labels, f->requests[p][r]);
-            if (p == PATH_BATCHES && r != WIRE_OK)
-                sink_uint(out, &refused_batches, &labels[1], f->requests[p][r]);
+            if (f->requests[p][r] || p == PATH_BATCHES)
+                sink_uint(out, &refused[p], &label, f->requests[p][r]);
         }
     }
     sink_uint(out, &batches, &accepted, f->accepted);

@@ -42,7 +42,7 @@ static struct tls_files files_of(const struct ingest *g, const struct config *co
                               .cert = option_text(s, "cert"),
                               .key = option_text(s, "key"),
                               .crl = g->kind == AUTH_MTLS ? option_text(s, "crl") : NULL,
-                              .require_client = g->kind == AUTH_MTLS};
+                              .accept_client = g->kind == AUTH_MTLS};
 }
 
 static int listen_on(struct ingest *g, const struct config *config, struct err *e)

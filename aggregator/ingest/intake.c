@@ -409,6 +409,10 @@ bool intake_definitions(struct work *w, struct bytes body, const struct caller *
                                      &reason, &e);
     if (rc != 0)
         return refuse(a, rc, reason, &e);
+    if (!who->anyone && !who->relay && who->n == 0) {
+        intake_refuse(a, WIRE_IDENTITY, "this connection speaks for no agent");
+        return true;
+    }
     if (check_entries(w, a))
         return true;
     name_holder(w, who);

@@ -25,7 +25,7 @@ struct caller {
     char tenant[INTAKE_TENANT + 1]; /* "" : none */
 };
 /* From `securebase://agent/<id>`, `securebase://role/relay`, `securebase://tenant/<name>`; the CN counts as an agent id with
- * use_cn. What does not read as one of these is passed over. False when it is neither an agent nor a relay. */
+ * use_cn. What does not read as one of these is passed over. False without a certificate. */
 bool caller_of_tls(const struct tls_identity *id, bool use_cn, struct caller *out);
 bool caller_name_ok(const char *id, size_t n); /* an agent id as the wire knows it */
 
