@@ -146,7 +146,9 @@ static void post(struct shipping *s, unsigned endpoint, bool definitions)
                              .body = b->data,
                              .body_len = b->len,
                              .timeout = s->p.timeout,
-                             .max_answer = ANSWER_MAX};
+                             .max_answer = ANSWER_MAX,
+                             .idempotent =
+                                 true}; /* the aggregator takes each batch once: a kept connection will do */
     struct err e;
 
     s->defining = definitions;
