@@ -4,7 +4,9 @@ holds each batch against what an agent may send.
     s = ScriptServer(ca)
     s.script += [status(503, retry_after=2), lost()]      # the next two batch requests; then ok()
 """
+import contextlib
 import http.server
+import socket
 import ssl
 import threading
 import time
@@ -98,7 +100,7 @@ def late(event, then):
 class ScriptServer:
     def __init__(self, ca, port=0, certificate="server", agent="web-1"):
         self.script, self.requests, self.settled, self.known = [], [], [], {}
-        self.wrong = []
+        self.wrong, self.connections = [], set()
         self.agent = agent
         self.lock = threading.Lock()
         server = self
@@ -135,7 +137,13 @@ class ScriptServer:
 
             def get_request(self):
                 s, a = super().get_request()
-                return server.context.wrap_socket(s, server_side=True, do_handshake_on_connect=False), a
+                s = server.context.wrap_socket(s, server_side=True, do_handshake_on_connect=False)
+                server.connections.add(s)
+                return s, a
+
+            def shutdown_request(self, request):
+                server.connections.discard(request)
+                super().shutdown_request(request)
 
             def handle_error(self, request, address):
                 pass  # a handshake that failed
@@ -150,8 +158,12 @@ class ScriptServer:
         threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self):
+        """Ends the listener and the kept connections, as the death of a process would."""
         self.http.shutdown()
         self.http.server_close()
+        for s in list(self.connections):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
 
     def judge(self, r):
         """The answer that is due; called under the lock."""
