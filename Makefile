@@ -150,7 +150,7 @@ bench: $(patsubst tests/bench/bench_%.c,bench-%,$(BENCH))
 bench-%: $(BUILD)/bench/bench_%
 	$<
 ifneq ($(wildcard tests/bench/bench_agent.py),)
-bench-agent: all $(BUILD)/bench/bench_agent
+bench-agent: all $(BUILD)/bench/bench_agent $(BUILD)/bench/bare_read
 	$(BUILD)/bench/bench_agent
 	$(PYTHON) tests/bench/bench_agent.py $(BUILD)
 endif
