@@ -22,8 +22,6 @@ void figures_answer(struct figures *f, enum request_path path, const struct wire
     if (path == PATH_BATCHES && reason == WIRE_OK) {
         f->accepted += !a->duplicate;
         f->duplicates += a->duplicate;
-        for (int i = 0; i < WIRE_REFUSALS && !a->duplicate; i++)
-            f->refused[i] += a->refused[i];
     }
 }
 
@@ -45,8 +43,6 @@ static const struct metric_row refused[REQUEST_PATHS] = {
             "Requests with definitions not taken, by the reason told to the sender."),
     COUNTER("refused_requests_total", "reason", "Requests to other paths, by the reason told to the sender."),
 };
-static const struct metric_row refused_values =
-    COUNTER("values_refused_total", "reason", "Values of accepted batches that were not taken.");
 static const struct metric_row took_sum =
     COUNTER("batch_seconds_sum", "", "Time from the receipt of accepted batches to their answer.");
 static const struct metric_row took_count =
@@ -74,7 +70,7 @@ struct count {
 };
 #define F(field) offsetof(struct figures, field)
 static const struct count counts[] = {
-    {COUNTER("values_total", "",
+    {COUNTER("batch_values_total", "",
              "Values in accepted batches, refused ones included; a sketch and an event are one each."),
      F(values)},
     {COUNTER("received_bytes_total", "", "Bytes of accepted batches as they came, compressed."),
@@ -171,11 +167,6 @@ static void tell_requests(const struct figures *f, struct sink *out)
     }
     sink_uint(out, &batches, &accepted, f->accepted);
     sink_uint(out, &batches, &duplicate, f->duplicates);
-    for (int i = 0; i < WIRE_REFUSALS; i++) {
-        struct text label = text_of(wire_refusal_name((enum wire_refusal)i));
-
-        sink_uint(out, &refused_values, &label, f->refused[i]);
-    }
 }
 
 static void tell_time(const struct figures *f, struct sink *out)

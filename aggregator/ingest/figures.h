@@ -16,9 +16,9 @@ enum request_path { PATH_BATCHES, PATH_DEFINITIONS, PATH_OTHER, REQUEST_PATHS };
 struct figures {
     uint64_t requests[REQUEST_PATHS][WIRE_REASONS];
     uint64_t accepted, duplicates;
-    uint64_t values, refused[WIRE_REFUSALS], frame_bytes, payload_bytes;
-    uint64_t parked;               /* batches that waited for another one of their agent */
-    uint64_t replayed, unreadable; /* journal entries at start */
+    uint64_t values, frame_bytes, payload_bytes; /* of accepted batches */
+    uint64_t parked;                             /* batches that waited for another one of their agent */
+    uint64_t replayed, unreadable;               /* journal entries at start */
     uint64_t persists, failed_persists, pruned_definitions, snapshots;
     struct sketch took; /* seconds from a batch's receipt to its answer, accepted ones only */
 };
