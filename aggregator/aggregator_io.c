@@ -15,6 +15,7 @@
 #include "aggregator/options.h"
 #include "aggregator/selfmetrics.h"
 #include "aggregator/store/control.h"
+#include "aggregator/store/history.h"
 #include "aggregator/store/journal.h"
 #include "common/daemon/daemon.h"
 #include "version.h"
@@ -393,7 +394,11 @@ bool aggregator_is_verb(const char *word)
 int aggregator_verify(const struct config *config)
 {
     const char *dir = option_text(config_section(config, "aggregator"), "state_dir");
-    const char *const files[] = {"journal.db", "history.db", "control.db"};
+    static const struct {
+        const char *name;
+        int (*verify)(const char *path, struct buf *report, struct err *e);
+    } files[] = {
+        {"journal.db", store_verify}, {"history.db", history_verify}, {"control.db", control_verify}};
     char path[PATH_MOST];
     struct buf report;
     struct err e = {0};
@@ -409,11 +414,12 @@ int aggregator_verify(const struct config *config)
         return 1;
     }
     for (int i = 0; i < 3; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        (void)snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
         buf_init(&report, NULL, 1 << 20);
+        e = (struct err){0};
         if (access(path, F_OK) != 0) {
             (void)printf("%s: not there yet\n", path);
-        } else if (store_verify(path, &report, &e) != 0) {
+        } else if (files[i].verify(path, &report, &e) != 0) {
             (void)printf("%s: damaged: %s\n%s", path, e.text, buf_text(&report));
             bad++;
         } else {
