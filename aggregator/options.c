@@ -36,14 +36,6 @@ static const struct option_row rows[] = {
      .min = 60 * SECONDS,
      .max = 365 * 86400 * SECONDS,
      .sentence = "An absent agent is reported as absent for so long, then forgotten."},
-    {.key = "max_memory",
-     .type = OPT_SIZE,
-     .dflt = "2GiB",
-     .min = 16 << 20,
-     .max = INT64_C(1) << 40,
-     .unit = "bytes",
-     .sentence =
-         "Most memory for series and sketches; beyond, values of new series are refused by reason quota."},
 };
 
 const struct section_row aggregator_section = {
@@ -67,11 +59,22 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS])
     return n;
 }
 
+/* The sections of percentiles are read by making a table of them. */
+static int percentiles_check(const struct config *c, struct buf *report, struct err *e)
+{
+    struct mem mem = {0};
+    struct series_set *s = series_new(&(struct series_params){.config = c, .mem = &mem}, report, e);
+    int rc = s ? 0 : e->code;
+
+    series_free(&s);
+    return rc;
+}
+
 int aggregator_check(const struct config *c, const struct cli *cli, struct buf *report, struct err *e)
 {
-    int rc = serve_check(c, report, e);
-    int ingest = ingest_check(c, report, e);
+    int serve = serve_check(c, report, e), ingest = ingest_check(c, report, e);
+    int percentiles = percentiles_check(c, report, e);
 
     (void)cli;
-    return rc ? rc : ingest;
+    return serve ? serve : ingest ? ingest : percentiles;
 }
