@@ -1,8 +1,7 @@
 #!/bin/sh
 # Builds the rpms from a tarball of the tree: packaging/rpm/build.sh BUILD VERSION
 # writes BUILD/rpm/securebase-{agent,aggregator,sbctl}-VERSION-1.ARCH.rpm. On Debian too, hence --nodeps there: the
-# libraries are installed, but no rpm database knows of them. Every time stamp is that of the last commit. PROGRAMS in the
-# environment names a folder of programs that are built already, which are packed instead of compiling them from the tarball.
+# libraries are installed, but no rpm database knows of them. Every time stamp is that of the last commit.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$1"
@@ -24,13 +23,11 @@ mkdir -p "$out/SOURCES"
         --transform="s|^|securebase-$version/|" -cf - | gzip -n > "$out/SOURCES/securebase-$version.tar.gz"
 cp packaging/rpm/macros.fallback "$out/SOURCES/"
 
-programs=
-[ -z "${PROGRAMS-}" ] || programs=$(cd "$PROGRAMS" && pwd)
 nodeps=
 rpm -q systemd-rpm-macros > /dev/null 2>&1 || nodeps=--nodeps
 # shellcheck disable=SC2086
 rpmbuild -bb $nodeps --define "_topdir $out" --define "_version $version" --define "_revision $revision" \
-    ${programs:+--define "_programs $programs"} --define "_rpmdir $out" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
+    --define "_rpmdir $out" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \
     packaging/rpm/securebase.spec > "$out/build.log" 2>&1 || {
     tail -n 30 "$out/build.log" >&2
     exit 1
