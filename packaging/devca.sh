@@ -60,7 +60,7 @@ if ! { [ -s "$dir/ca.key" ] && openssl x509 -in "$dir/ca.pem" -noout -checkend 8
     made "$dir/ca.pem"
 fi
 
-# issue FILE CN USAGE SAN
+# issue FILE CN USAGE SAN; a CN is at most 64 long (RFC 5280, ub-common-name), an identity in the SAN may be longer
 issue() {
     file=$dir/$1
     printf '%s\n' "subjectAltName=$4" "extendedKeyUsage=$3" "basicConstraints=critical,CA:FALSE" \
@@ -72,7 +72,7 @@ issue() {
         return 0
     fi
     quietly openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$file.key"
-    quietly openssl req -new -key "$file.key" -subj "/CN=$2" -out "$file.csr"
+    quietly openssl req -new -key "$file.key" -subj "/CN=$(printf %.64s "$2")" -out "$file.csr"
     quietly openssl x509 -req -in "$file.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -sha256 -days "$days" \
         -set_serial "0x$(openssl rand -hex 16 | sed 's/^[89a-f]/1/')" -extfile "$file.ext.new" -out "$file.pem"
     rm -f "$file.csr"

@@ -215,6 +215,22 @@ class Agent(Process):
         with open(self.file, "w", encoding="utf-8") as f:
             f.write(ini(self.sections))
 
+    def start(self, wait=True):
+        super().start()
+        if wait:
+            self.ready()
+        return self
+
+    def ready(self, seconds=20):
+        """Waits until it answers on its socket."""
+        def ok():
+            assert self.alive(), f"{self.name} ended: {self.tail()}"
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(self.socket)
+            return True
+        wait_for(ok, seconds, why=f"{self.name} ready")
+        return self
+
     def status(self):
         out = subprocess.run([os.path.join(BUILD, "securebase-agent"), "-c", self.file, "status", "--json"],
                              capture_output=True, text=True, check=True, timeout=20)
