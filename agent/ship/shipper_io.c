@@ -125,7 +125,7 @@ static void on_answer(void *arg, const struct http_result *r)
             memcpy(s->need, answer.need, s->n_need * sizeof *s->need);
     }
     e.answer = &answer;
-    if (!e.ours || r->status != 200)
+    if (!e.ours || (r->status != 200 && r->status != 409)) /* a definition asked for is no trouble */
         describe(s, r, &e, &answer);
     step(s, &e);
     arena_free(&a);

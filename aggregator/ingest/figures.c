@@ -29,6 +29,11 @@ void figures_answer(struct figures *f, enum request_path path, const struct wire
     {                                                                                                        \
         "securebase_aggregator_" n, METRIC_COUNTER, 1, 1, l, h                                               \
     }
+/* The parts of a summary: of no type that promises more, or less, than they are. */
+#define SUMMARY(n, l, h)                                                                                     \
+    {                                                                                                        \
+        "securebase_aggregator_" n, METRIC_UNTYPED, 1, 1, l, h                                               \
+    }
 #define GAUGE(n, l, h)                                                                                       \
     {                                                                                                        \
         "securebase_aggregator_" n, METRIC_GAUGE, 1, 1, l, h                                                 \
@@ -44,11 +49,11 @@ static const struct metric_row refused[REQUEST_PATHS] = {
     COUNTER("refused_requests_total", "reason", "Requests to other paths, by the reason told to the sender."),
 };
 static const struct metric_row took_sum =
-    COUNTER("batch_seconds_sum", "", "Time from the receipt of accepted batches to their answer.");
+    SUMMARY("batch_seconds_sum", "", "Time from the receipt of accepted batches to their answer.");
 static const struct metric_row took_count =
-    COUNTER("batch_seconds_count", "", "Accepted batches whose time was taken.");
+    SUMMARY("batch_seconds_count", "", "Accepted batches whose time was taken.");
 static const struct metric_row took_quantile =
-    GAUGE("batch_quantile_seconds", "quantile",
+    SUMMARY("batch_quantile_seconds", "quantile",
           "Quantiles since the start of the time from a batch's receipt to its answer.");
 static const struct metric_row certificate =
     GAUGE("certificate_expiry_timestamp_seconds", "", "When the certificate of the ingest listener expires.");

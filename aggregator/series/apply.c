@@ -187,7 +187,6 @@ static void apply_series(struct applying *ap, struct series *x, uint32_t k, uint
 static void count_refused(struct applying *ap, enum wire_refusal why, uint64_t n)
 {
     ap->agent->refused[why] += n;
-    ap->s->refused[why] += n;
 }
 
 static void apply_block(struct applying *ap, uint32_t k, const struct verdict *v)

@@ -221,7 +221,8 @@ struct percentile_def *percentile_define(struct series_set *s, const struct sect
     d->n_quantiles = define_numbers(&x, "quantiles", &d->quantiles, &d->quantile_text);
     d->n_buckets = define_numbers(&x, "buckets", &d->buckets, &d->bucket_text);
     if (d->n_quantiles && (d->quantiles[0] < 0 || d->quantiles[d->n_quantiles - 1] > 1))
-        complain(&x, "quantiles", "expected numbers from 0 to 1");
+        complain(&x, "quantiles", "found \"%.60s\", expected numbers from 0 to 1",
+                 option_word(c, "quantiles", d->quantiles[0] < 0 ? 0 : d->n_quantiles - 1));
     if (!x.bad)
         d->fingerprint = fingerprint(s, d);
     if (x.bad || s->value.full) {

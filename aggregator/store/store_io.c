@@ -483,11 +483,11 @@ static const struct metric_row rows[] = {
                     "Size of a store's file after its last commit."},
     [DOUBT] = {"securebase_aggregator_store_in_doubt", METRIC_GAUGE, 1, 1, "store",
                "1 while it cannot be told whether a commit is stored."},
-    [SUM] = {"securebase_aggregator_store_commit_seconds_sum", METRIC_COUNTER, 1, 1, "store",
+    [SUM] = {"securebase_aggregator_store_commit_seconds_sum", METRIC_UNTYPED, 1, 1, "store",
              "Time spent in transactions with their statements and their sync."},
-    [COUNT] = {"securebase_aggregator_store_commit_seconds_count", METRIC_COUNTER, 1, 1, "store",
+    [COUNT] = {"securebase_aggregator_store_commit_seconds_count", METRIC_UNTYPED, 1, 1, "store",
                "Transactions whose time was taken."},
-    [QUANTILE] = {"securebase_aggregator_store_commit_quantile_seconds", METRIC_GAUGE, 1, 1, "quantile store",
+    [QUANTILE] = {"securebase_aggregator_store_commit_quantile_seconds", METRIC_UNTYPED, 1, 1, "quantile store",
                   "Quantiles of the time of a transaction since the start."},
 };
 

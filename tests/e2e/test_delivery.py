@@ -5,7 +5,6 @@ On the agent, at every moment: produced = delivered + spooled + in memory + drop
 agent was told is known to have been read by it when its socket's queue is empty (SIOCOUTQ), and to be on disk when as
 many batches as that takes have been sealed and none is in memory.
 """
-import ctypes
 import fcntl
 import os
 import resource
@@ -290,13 +289,17 @@ class Limit:
 
 
 class Tmpfs:
-    """A small file system that is filled to the last byte: ENOSPC."""
+    """A small file system that is filled to the last byte: ENOSPC. It is mounted in a mount name space of its own, which a
+    process holds: nobody else sees it, and it goes with that process."""
 
     def __init__(self, g, tmp_path):
         self.g = g
-        os.makedirs(g.state, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=0750", "none", g.state], check=True)
-        self.ballast = os.path.join(g.state, "ballast")
+        os.makedirs(g.state, mode=0o750, exist_ok=True)
+        mount = f"mount -t tmpfs -o size=64m,mode=0750 none {g.state} && echo mounted && exec sleep 600"
+        self.holder = support.Process("holder", ["unshare", "-m", "sh", "-c", mount], tmp_path).start()
+        wait_for(lambda: "mounted" in self.holder.output(), why="the file system")
+        g.argv = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", *g.argv]
+        self.ballast = f"/proc/{self.holder.pid}/root{g.state}/ballast"
 
     def fill(self):
         with open(self.ballast, "wb", buffering=0) as f:
@@ -310,19 +313,13 @@ class Tmpfs:
         os.remove(self.ballast)
 
     def close(self):
-        self.g.kill()
-        subprocess.run(["umount", self.g.state], check=True)
+        self.holder.kill()
 
 
 def may_mount():
-    """Whether this process may mount (CAP_SYS_ADMIN in the initial name space), tried on a folder of its own."""
-    import tempfile
-    with tempfile.TemporaryDirectory() as d:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.mount(b"none", d.encode(), b"tmpfs", 0, b"size=64k") != 0:
-            return False
-        libc.umount(d.encode())
-        return True
+    """Whether this process may make a mount name space and mount in it."""
+    out = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    return out.returncode == 0
 
 
 @pytest.mark.parametrize("way", [Limit] + ([Tmpfs] if may_mount() else []))

@@ -91,6 +91,7 @@ def test_what_an_agent_sends(server, ship):
                 seen += there
     assert names["node_load1"] == w.GAUGE and names["node_cpu_seconds_total"] == w.COUNTER
     assert {"node_uname_info", "node_memory_MemTotal_bytes", "securebase_host_cpu_utilization_ratio"} <= set(names)
+    assert wait_for(lambda: a.totals()["spooled"]["batches"] == 0, why="an empty spool") and not a.totals()["trouble"]
     # low follows what was acknowledged
     assert [r["low"] for r in roots][0] == 1 and roots[-1]["low"] >= roots[-1]["seq"] - 1
     assert a.alive()
