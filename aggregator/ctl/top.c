@@ -188,13 +188,18 @@ static void check_table(const cJSON *series, struct buf *out)
     buf_u8(out, '\n');
 }
 
-static double rate(const cJSON *status, const cJSON *before, const char *name)
+/* Per second between two frames; NaN at the first, or over a restart. */
+static double rate(const cJSON *status, const cJSON *before, double now, double then)
 {
-    double a = json_number(cJSON_GetObjectItemCaseSensitive(status, "self"), name);
-    double b = json_number(cJSON_GetObjectItemCaseSensitive(before, "self"), name);
     double t = json_number(status, "uptime_seconds") - json_number(before, "uptime_seconds");
 
-    return t > 0 ? (a - b) / t : NAN;
+    return t > 0 && now >= then ? (now - then) / t : NAN;
+}
+
+static double values_of(const cJSON *status)
+{
+    return json_number(cJSON_GetObjectItemCaseSensitive(status, "self"),
+                       "securebase_aggregator_values_total");
 }
 
 void show_top(const cJSON *status, const cJSON *before, const cJSON *agents, const cJSON *series,
@@ -209,8 +214,10 @@ void show_top(const cJSON *status, const cJSON *before, const cJSON *agents, con
         return;
     n = gather(agents, series, hosts);
     age_text(now, json_text(status, "started"), up);
-    short_number(rate(status, before, "securebase_aggregator_values_total"), values);
-    short_number(rate(status, before, "securebase_aggregator_batches_accepted_total"), batches);
+    short_number(rate(status, before, values_of(status), values_of(before)), values);
+    short_number(rate(status, before, json_number(status, "journal_position"),
+                      json_number(before, "journal_position")),
+                 batches);
     buf_fmt(out, "SecureBase %s  up %s  %s\n", json_text(status, "region"), up, now);
     buf_fmt(out, "agents %.0f up, %.0f absent   series %.0f   values/s %s   batches/s %s\n\n",
             json_number(status, "agents_up"), json_number(status, "agents_absent"),

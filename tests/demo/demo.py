@@ -100,7 +100,7 @@ SecureBase Monitor is watching this machine.
 def sections(shop_port, redis_port):
     out = [("probe shop", {"type": "http", "url": f"http://127.0.0.1:{shop_port}/health", "interval": "5s", "timeout": "2s"})]
     if redis_port:
-        out.append(("redis demo", {"address": f"127.0.0.1:{redis_port}"}))
+        out.append(("redis demo", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}))
     return out
 
 
