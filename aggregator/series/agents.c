@@ -2,8 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/series/members.h"
-#include "aggregator/series/table.h"
+#include "aggregator/series/percentile.h"
 
 struct agent *agent_find(const struct series_set *s, struct wire_str id)
 {
@@ -39,6 +38,8 @@ void agent_free(struct series_set *s, struct agent *a)
         binding_free(s, a, a->bindings);
     if (a->current)
         resource_drop(s, a->current);
+    bury(s, key_agent(s, a), a->state);
+    agent_say(s, a, NULL, NULL, NULL);
     map_free(&a->map);
     s->agents[a->at] = s->agents[--s->n_agents];
     s->agents[a->at]->at = a->at;
@@ -66,12 +67,35 @@ void agents_sort(struct series_set *s)
     s->agents_sorted = true;
 }
 
+void agent_say(struct series_set *s, struct agent *a, struct atom *region, struct atom *env,
+               struct atom *tenant)
+{
+    struct atom **to[] = {&a->region, &a->env, &a->tenant}, *from[] = {region, env, tenant};
+
+    for (int i = 0; i < 3; i++) {
+        struct atom *old = *to[i];
+
+        *to[i] = from[i] ? atom_keep(from[i]) : NULL;
+        atom_drop(s, old);
+    }
+}
+
+static struct atom *label_of(const struct resource *r, const char *name)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (strcmp(r->labels[2 * i]->text, name) == 0)
+            return r->labels[2 * i + 1];
+    }
+    return NULL;
+}
+
 void agent_turn(struct series_set *s, struct agent *a, struct resource *r)
 {
     struct resource *old = a->current;
 
     if (old == r)
         return;
+    agent_say(s, a, label_of(r, "region"), label_of(r, "env"), r->tenant);
     r->refs++;
     a->current = r;
     for (struct binding *b = a->bindings; b; b = b->next) {

@@ -5,8 +5,7 @@
  * which is rare and done apart: see feed_shared. */
 #include <stdlib.h>
 
-#include "aggregator/series/members.h"
-#include "aggregator/series/table.h"
+#include "aggregator/series/percentile.h"
 
 struct applying {
     struct series_set *s;
@@ -14,7 +13,7 @@ struct applying {
     struct agent *agent;
     struct resource *resource;
     int64_t skew;
-    bool feed;  /* percentiles too */
+    bool feed;  /* percentiles and counts too */
     bool twice; /* a gauge with members has more than one part */
     uint64_t taken;
 };
@@ -184,8 +183,11 @@ static void apply_series(struct applying *ap, struct series *x, uint32_t k, uint
         add_part(ap, x, k, j);
 }
 
+/* What the restored records hold already is not counted again. */
 static void count_refused(struct applying *ap, enum wire_refusal why, uint64_t n)
 {
+    if (!ap->feed)
+        return;
     ap->agent->refused[why] += n;
 }
 
@@ -223,6 +225,11 @@ static void apply_block(struct applying *ap, uint32_t k, const struct verdict *v
     }
 }
 
+static bool not_older(const struct wire_batch *w, uint64_t epoch, uint64_t seq)
+{
+    return w->epoch > epoch || (w->epoch == epoch && w->seq >= seq);
+}
+
 /* What the batch says of its agent. An older one, late from a spool or a relay, changes neither labels nor
  * numbers. */
 static void apply_agent(struct applying *ap)
@@ -235,17 +242,22 @@ static void apply_agent(struct applying *ap)
         a->first_seen = ap->in->received;
     if (a->last_received.ms < ap->in->received.ms || !a->applied)
         a->last_received = ap->in->received;
-    if (!a->applied || w->epoch > a->epoch || (w->epoch == a->epoch && w->seq >= a->seq)) {
+    if (!a->applied || not_older(w, a->epoch, a->seq)) {
         a->epoch = w->epoch;
         a->seq = w->seq;
         a->last_sealed = (struct wall){w->sealed};
+    }
+    if (!a->current || not_older(w, a->current_epoch, a->current_seq)) {
+        a->current_epoch = w->epoch;
+        a->current_seq = w->seq;
         agent_turn(ap->s, a, ap->resource);
     }
     if (ap->in->sent.ms && !__builtin_sub_overflow(ap->in->sent.ms, ap->in->received.ms, &skew))
         a->skew = skew;
     ap->skew = a->skew == INT64_MIN ? 0 : a->skew;
     a->applied = true;
-    a->batches++;
+    a->batches += ap->feed;
+    a->state |= DIRTY;
 }
 
 void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position,
@@ -281,7 +293,9 @@ void series_apply(struct series_set *s, const struct batch_in *in, struct bytes 
     }
     if (s->parts.len)
         feed_gauges(&ap);
-    ap.agent->values += ap.taken;
-    s->applied += ap.taken;
+    if (ap.feed) {
+        ap.agent->values += ap.taken;
+        s->applied += ap.taken;
+    }
     resource_drop(s, ap.resource);
 }

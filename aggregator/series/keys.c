@@ -1,5 +1,5 @@
 /* Names of the records in the store: a letter, the section's name and the group's values, each terminated
- * (none can hold a NUL), then which part of the group it is. */
+ * (none can hold a NUL), then which part of the group it is. An agent's: a letter and its id, terminated. */
 #include <string.h>
 
 #include "aggregator/series/percentile.h"
@@ -16,6 +16,14 @@ static void begin_group(struct series_set *s, enum record r, const struct group 
     begin(s, r, g->percentile);
     for (uint32_t i = 0; i < g->percentile->def->n_by; i++)
         buf_put(&s->key, g->values[i]->text, g->values[i]->n + 1);
+}
+
+struct bytes key_agent(struct series_set *s, const struct agent *a)
+{
+    buf_clear(&s->key);
+    buf_u8(&s->key, RECORD_AGENT);
+    buf_put(&s->key, a->id->text, a->id->n + 1);
+    return buf_bytes(&s->key);
 }
 
 struct bytes key_mode(struct series_set *s, const struct percentile *p)

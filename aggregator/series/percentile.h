@@ -166,7 +166,14 @@ uint32_t hosts_means(const struct percentile_def *d, const struct group *g, uint
 double rank_of(const double *sorted, uint32_t n, double q);
 
 /* keys.c: the names of records, into s->key. */
-enum record { RECORD_MODE = 'M', RECORD_TOTAL = 'T', RECORD_CELL = 'C', RECORD_HOST = 'H' };
+enum record {
+    RECORD_MODE = 'M',
+    RECORD_TOTAL = 'T',
+    RECORD_CELL = 'C',
+    RECORD_HOST = 'H',
+    RECORD_AGENT = 'A', /* of no section */
+};
+struct bytes key_agent(struct series_set *s, const struct agent *a);
 struct bytes key_mode(struct series_set *s, const struct percentile *p);
 struct bytes key_total(struct series_set *s, const struct group *g);
 struct bytes key_cell(struct series_set *s, const struct group *g, uint32_t window, uint32_t place);

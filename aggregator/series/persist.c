@@ -1,8 +1,8 @@
-/* What is stored: the state of percentiles, in the form that gives the same after a restart. See keys.c for
- * the keys.
+/* What is stored: the state of percentiles, in the form that gives the same after a restart, and what is known
+ * of each agent, so that one that is absent stays so. See keys.c for the keys.
  *
- * Every value begins with a version byte and the fingerprint of its section's definition, so that a changed
- * section begins anew. Integers are little-endian; doubles are their bits. The cumulative sketch is stored
+ * Every value begins with a version byte and the fingerprint of its section's definition (0 for an agent), so
+ * that a changed section begins anew. Integers are little-endian; doubles are their bits. The cumulative sketch is stored
  * with its sum apart, in both halves, because the wire form rounds it. */
 #include <string.h>
 
@@ -138,6 +138,38 @@ static int take_percentile(struct taking *t, struct percentile *p)
     return code;
 }
 
+static void put_atom(struct buf *b, const struct atom *a)
+{
+    buf_put(b, a ? a->text : "", a ? a->n + 1 : 1);
+}
+
+static int take_agent(struct taking *t, struct agent *a)
+{
+    struct buf *b = &t->s->value;
+    const uint64_t numbers[] = {(uint64_t)a->first_seen.ms,
+                                (uint64_t)a->last_received.ms,
+                                (uint64_t)a->last_sealed.ms,
+                                (uint64_t)a->skew,
+                                a->epoch,
+                                a->seq,
+                                a->batches,
+                                a->values};
+
+    if (!(a->state & DIRTY))
+        return 0;
+    buf_clear(b);
+    buf_u8(b, RECORD_VERSION);
+    put_u64(b, 0);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        put_u64(b, numbers[i]);
+    for (int i = 0; i < WIRE_REFUSALS; i++)
+        put_u64(b, a->refused[i]);
+    put_atom(b, a->region);
+    put_atom(b, a->env);
+    put_atom(b, a->tenant);
+    return emit(t, key_agent(t->s, a), &a->state);
+}
+
 int series_take(struct series_set *s, int64_t *position, series_record fn, void *arg)
 {
     struct taking t = {s, fn, arg};
@@ -151,6 +183,8 @@ int series_take(struct series_set *s, int64_t *position, series_record fn, void 
     }
     for (uint32_t i = 0; i < s->n_percentiles && !code; i++)
         code = take_percentile(&t, s->percentiles[i]);
+    for (uint32_t i = 0; i < s->n_agents && !code; i++)
+        code = take_agent(&t, s->agents[i]);
     return code;
 }
 
@@ -189,6 +223,8 @@ void series_taken(struct series_set *s, bool stored)
         k->taken = false;
         p = &k->next;
     }
+    for (uint32_t i = 0; i < s->n_agents; i++)
+        settle(&s->agents[i]->state, stored);
     for (uint32_t i = 0; i < s->n_percentiles; i++) {
         settle(&s->percentiles[i]->state, stored);
         for (uint32_t g = 0; g < s->percentiles[i]->n; g++)

@@ -209,6 +209,46 @@ static int restore_mode(struct percentile *p, struct reader *key, struct reader 
     return 0;
 }
 
+static int restore_agent(struct series_set *s, struct wire_str id, struct reader *key, struct reader *v,
+                         struct err *e)
+{
+    struct atom *texts[3] = {NULL};
+    uint64_t n[8], refused[WIRE_REFUSALS];
+    struct agent *a;
+    int code = 0;
+
+    for (size_t i = 0; i < sizeof n / sizeof n[0]; i++)
+        n[i] = get_u64(v);
+    for (int i = 0; i < WIRE_REFUSALS; i++)
+        refused[i] = get_u64(v);
+    for (int i = 0; i < 3 && !code; i++) {
+        const char *text = get_text(v);
+
+        texts[i] = v->bad || !*text ? NULL : atom_get(s, text, strlen(text));
+        code = *text && !v->bad && !texts[i] ? ERR_NOMEM : 0;
+    }
+    if (!id.n || id.n > WIRE_MAX_AGENT || key->n || v->bad || v->n || agent_find(s, id))
+        code = malformed(e, "it is of no agent");
+    a = code ? NULL : agent_get(s, id, (int64_t)n[1]);
+    if (a) {
+        a->applied = true;
+        a->state = STORED;
+        a->first_seen = (struct wall){(int64_t)n[0]};
+        a->last_received = (struct wall){(int64_t)n[1]};
+        a->last_sealed = (struct wall){(int64_t)n[2]};
+        a->skew = (int64_t)n[3];
+        a->epoch = n[4];
+        a->seq = n[5];
+        a->batches = n[6];
+        a->values = n[7];
+        memcpy(a->refused, refused, sizeof refused);
+        agent_say(s, a, texts[0], texts[1], texts[2]);
+    }
+    for (int i = 0; i < 3; i++)
+        atom_drop(s, texts[i]);
+    return a || code == ERR_MALFORMED ? code : err_set(e, ERR_NOMEM, "no memory for the stored agents");
+}
+
 int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e)
 {
     struct reader k = {key.p, key.n, false}, v = {value.p, value.n, false};
@@ -218,6 +258,12 @@ int series_restore(struct series_set *s, struct bytes key, struct bytes value, b
     struct percentile *p = k.bad ? NULL : percentile_find(s, name);
     int code = 0;
 
+    if (sort == RECORD_AGENT && !k.bad && !v.bad && version == RECORD_VERSION) {
+        code = restore_agent(s, (struct wire_str){name, (uint32_t)strlen(name)}, &k, &v, e);
+        if ((*stale = code == ERR_MALFORMED))
+            bury(s, key, STORED);
+        return code;
+    }
     *stale = v.bad || !p || version != RECORD_VERSION || fingerprint != p->def->fingerprint;
     if (!*stale && sort == RECORD_MODE)
         code = restore_mode(p, &k, &v, e);

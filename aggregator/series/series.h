@@ -54,7 +54,7 @@ int series_judge(struct series_set *s, const struct batch_in *in, struct buf *ve
                  uint64_t refused[WIRE_REFUSALS], struct err *e);
 /* Whether the verdict refuses event i of its batch, and why. Total on any bytes. */
 bool series_event_refused(struct bytes verdict, uint32_t i, enum wire_refusal *reason);
-/* Applies a committed batch; positions rise. `latest_only`: the restored roll-ups contain it already, and
+/* Applies a committed batch; positions rise. `latest_only`: the restored records contain it already, and
  * only the page of latest values is to be filled again. */
 void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position,
                   bool latest_only);

@@ -46,13 +46,9 @@ static bool copy_families(struct series_set *s, struct box *b)
     return true;
 }
 
-static const char *resource_label(const struct resource *r, const char *name)
+static const char *text_or_none(const struct atom *a)
 {
-    for (uint32_t i = 0; r && i < r->n; i++) {
-        if (strcmp(r->labels[2 * i]->text, name) == 0)
-            return r->labels[2 * i + 1]->text;
-    }
-    return "";
+    return a ? a->text : "";
 }
 
 static bool copy_agents(struct series_set *s, struct box *b, int64_t now)
@@ -70,9 +66,9 @@ static bool copy_agents(struct series_set *s, struct box *b, int64_t now)
         if (!a->applied)
             continue;
         v[n] = (struct agent_view){.id = a->id->text,
-                                   .region = resource_label(a->current, "region"),
-                                   .env = resource_label(a->current, "env"),
-                                   .tenant = a->current && a->current->tenant ? a->current->tenant->text : "",
+                                   .region = text_or_none(a->region),
+                                   .env = text_or_none(a->env),
+                                   .tenant = text_or_none(a->tenant),
                                    .up = a->last_received.ms >= now - s->stale_ms,
                                    .first_seen = a->first_seen,
                                    .last_received = a->last_received,

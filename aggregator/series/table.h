@@ -111,9 +111,13 @@ struct agent {
     uint64_t bound; /* series pointers in them */
     int64_t met;    /* ms, first judged or applied */
     bool applied;
+    uint8_t state;                      /* of its record, see percentile.h */
+    struct atom *region, *env, *tenant; /* of the current resource, or of what was restored; NULL: none */
     struct wall first_seen, last_received, last_sealed;
     int64_t skew; /* ms, INT64_MIN: unknown */
     uint64_t epoch, seq, batches, values, refused[WIRE_REFUSALS];
+    uint64_t current_epoch,
+        current_seq; /* of the batch that brought `current`: after a restart, behind the two above */
     uint32_t n_series, visible;
     uint32_t at; /* in agents[] */
 };
@@ -199,6 +203,8 @@ struct agent *agent_get(struct series_set *s, struct wire_str id, int64_t now);
 void agent_free(struct series_set *s, struct agent *a);
 void agents_sort(struct series_set *s);
 void agent_turn(struct series_set *s, struct agent *a, struct resource *r); /* r becomes the current one */
+void agent_say(struct series_set *s, struct agent *a, struct atom *region, struct atom *env,
+               struct atom *tenant); /* what is shown of it; each may be NULL */
 struct binding *binding_get(struct series_set *s, struct agent *a, struct resource *r,
                             const struct wire_hash *schema, uint32_t n, int64_t now);
 void binding_free(struct series_set *s, struct agent *a, struct binding *b);

@@ -49,3 +49,27 @@ def test_check_config_knows_percentiles(aggregator):
     a = aggregator(start=False, sections=[("percentile took", {"metric": "9bad", "windows": "1m"})])
     out = subprocess.run(a.argv + ["--check-config"], capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 78 and "9bad" in out.stdout + out.stderr
+
+
+def test_absent_agent_stays_absent_over_a_restart(aggregator):
+    """An agent that has gone is 0 until agent_ttl, whoever restarts meanwhile; what it did before is not forgotten."""
+    a = aggregator(aggregator={"stale_after": "5s"}, ingest=dict(QUICK, keep="1s"))
+    s = Subject(a)
+    s.good()
+    s.good(events=[])
+    s.good([s.block(back=0)], seq=3)
+    before = s.visible(3)
+    wait_for(lambda: persisted(a), why="all written down")
+    up = f'securebase_agent_up{{instance="{s.agent}",region="us-east-1"}}'
+    wait_for(lambda: a.metrics()[up] == 0, 20, why="the agent absent")
+    # so long ago that no batch of it is replayed, to be on the safe side: the journal has been pruned
+    a.kill()
+    a.start()
+    s.close()
+    assert a.metrics().get(up) == 0
+    after = s.entry()
+    for key in ("first_seen", "last_received", "last_sealed", "epoch", "seq", "batches", "values", "refused", "env", "region"):
+        assert after[key] == before[key], key
+    s.good()
+    assert s.visible(4)["batches"] == before["batches"] + 1
+    assert a.metrics()[up] == 1

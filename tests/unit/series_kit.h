@@ -311,4 +311,26 @@ static inline void kit_show(struct kit *k, int64_t now, struct buf *out)
     snapshot_release(s);
 }
 
+/* Its agents, a line each. */
+static inline void kit_show_agents(struct kit *k, int64_t now, struct buf *out)
+{
+    struct snapshot *s = series_snapshot(k->set, (struct wall){now});
+
+    for (uint32_t i = 0; i < s->n_agents; i++) {
+        const struct agent_view *a = &s->agents[i];
+
+        buf_fmt(
+            out,
+            "agent %s %s %s%s%s since %+lld received %+lld sealed %+lld skew %lld at %llu/%llu: %llu %llu",
+            a->id, a->region, a->env, a->tenant, a->up ? " up" : "", (long long)(a->first_seen.ms - KIT_NOW),
+            (long long)(a->last_received.ms - KIT_NOW), (long long)(a->last_sealed.ms - KIT_NOW),
+            (long long)a->skew_ms, (unsigned long long)a->epoch, (unsigned long long)a->seq,
+            (unsigned long long)a->batches, (unsigned long long)a->values);
+        for (int r = 0; r < WIRE_REFUSALS; r++)
+            buf_fmt(out, " %llu", (unsigned long long)a->refused[r]);
+        buf_str(out, "\n");
+    }
+    snapshot_release(s);
+}
+
 #endif

@@ -157,6 +157,8 @@ static void compare(struct kit *a, struct kit *b, int64_t now)
     series_advance(b->set, (struct wall){now});
     kit_show(a, now, &x);
     kit_show(b, now, &y);
+    kit_show_agents(a, now, &x);
+    kit_show_agents(b, now, &y);
     assert_true(x.len > 1000 && !x.full);
     if (x.len != y.len || memcmp(x.data, y.data, x.len)) {
         fprintf(stderr, "%s\n---\n%s\n", buf_text(&x), buf_text(&y));
@@ -274,12 +276,13 @@ static void test_reload(void **state)
     give(&k, "zone=a");
     give(&k, "zone=b");
     store_take(&k, s);
-    assert_int_equal(s->writes, 1 + 4 + 1 + 8); /* a mode, then for each group its total and three windows */
+    /* a mode, then for each group its total and three windows; the agent */
+    assert_int_equal(s->writes, 1 + 4 + 1 + 8 + 1);
     store_take(&k, s);
-    assert_int_equal(s->writes, 14);
+    assert_int_equal(s->writes, 15);
     give(&k, "zone=b");
     store_take(&k, s);
-    assert_int_equal(s->writes, 14 + 8);
+    assert_int_equal(s->writes, 15 + 8 + 1);
     assert_int_equal(s->position, 3);
 
     c = kit_config(&k, TWO "[percentile one]\nmetric = lat\nbuckets = 1\n");
@@ -298,12 +301,52 @@ static void test_reload(void **state)
 
     k = (struct kit){0};
     kit_open(&k, ONE); /* changed back while down, and the other one gone */
-    assert_int_equal(store_load(&k, s), s->n);
+    assert_int_equal(store_load(&k, s), s->n - 1);
     assert_int_equal(count_of(&k, 0), 0);
+    store_take(&k, s);
+    assert_int_equal(s->n, 1); /* the agent */
+    kit_close(&k);
+    assert_int_equal(k.mem.used, 0);
+    store_free(s);
+    free(s);
+}
+
+/* An agent that is absent when the process dies is absent afterwards, though no batch of it is replayed; it is forgotten,
+ * record and all, at the end of its time. */
+static void test_agents(void **state)
+{
+    const int64_t day = 86400000;
+    struct store *s = calloc(1, sizeof *s);
+    struct kit k = {0};
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, NULL, 1 << 20);
+    kit_open(&k, "");
+    kit_batch(&k, "a", "env=prod host=h region=r", KIT_NOW);
+    kit_gauge(&k, "x", KIT_NOW, 1);
+    k.in.sent = (struct wall){KIT_NOW + 7};
+    kit_take(&k);
+    store_take(&k, s);
+    kit_close(&k);
+    assert_int_equal(s->n, 1);
+
+    k = (struct kit){0};
+    kit_open(&k, "");
+    assert_int_equal(store_load(&k, s), 0);
+    series_advance(k.set, (struct wall){KIT_NOW + day - 1});
+    kit_show_agents(&k, KIT_NOW + day - 1, &b);
+    assert_string_equal(buf_text(&b),
+                        "agent a r prod since +0 received +0 sealed -5 skew 7 at 1/1: 1 1 0 0 0 0\n");
+    series_advance(k.set, (struct wall){KIT_NOW + day + 1});
+    buf_clear(&b);
+    kit_show_agents(&k, KIT_NOW + day + 1, &b);
+    assert_int_equal(b.len, 0);
     store_take(&k, s);
     assert_int_equal(s->n, 0);
     kit_close(&k);
     assert_int_equal(k.mem.used, 0);
+    buf_free(&b);
     free(s);
 }
 
@@ -358,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_agents),
         cmocka_unit_test(test_broken),
     };
 
