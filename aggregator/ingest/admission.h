@@ -70,6 +70,7 @@ int admission_forget(struct admission *a, struct wire_str agent); /* ERR_NOTFOUN
 
 struct admission_stats {
     uint64_t agents, epochs, holes;
+    uint64_t missing;            /* seqs of the agents' highest epochs that may still come */
     uint64_t closed, lost, late; /* seqs, since the start: see struct watermark_change */
 };
 struct admission_stats admission_stats(const struct admission *a);

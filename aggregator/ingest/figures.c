@@ -54,7 +54,7 @@ static const struct metric_row took_count =
     SUMMARY("batch_seconds_count", "", "Accepted batches whose time was taken.");
 static const struct metric_row took_quantile =
     SUMMARY("batch_quantile_seconds", "quantile",
-          "Quantiles since the start of the time from a batch's receipt to its answer.");
+            "Quantiles since the start of the time from a batch's receipt to its answer.");
 static const struct metric_row certificate =
     GAUGE("certificate_expiry_timestamp_seconds", "", "When the certificate of the ingest listener expires.");
 static const struct metric_row connections_refused = COUNTER(
@@ -104,6 +104,7 @@ enum {
     G_POSITION,
     G_PERSISTED,
     G_CONNECTIONS,
+    G_MISSING,
     C_LATE,
     C_ACCEPTED,
     C_BYTES_IN,
@@ -123,6 +124,8 @@ static const struct metric_row states[STATES] = {
     [G_POSITION] = GAUGE("journal_position", "", "Position of the last batch applied."),
     [G_PERSISTED] = GAUGE("persisted_position", "", "Position contained in the roll-ups written down."),
     [G_CONNECTIONS] = GAUGE("ingest_connections", "", "Connections of the ingest listener."),
+    [G_MISSING] = GAUGE("batches_missing", "",
+                        "Batches of the agents' present epochs that have not come and still may."),
     [C_LATE] = COUNTER("late_batches_total", "", "Batches that filled a hole."),
     [C_ACCEPTED] =
         COUNTER("ingest_connections_accepted_total", "", "Connections accepted by the ingest listener."),

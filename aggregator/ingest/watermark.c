@@ -119,6 +119,11 @@ static uint64_t missing_within(const struct watermark *w, uint64_t from, uint64_
     return sum;
 }
 
+uint64_t watermark_open(const struct watermark *w)
+{
+    return w->n ? missing_within(w, w->floor ? w->floor : 1, w->top) : 0;
+}
+
 void watermark_mark(struct watermark *w, uint64_t seq, uint64_t low, int64_t received,
                     struct watermark_change *c)
 {

@@ -36,6 +36,7 @@ void watermark_init(struct watermark *w, struct mem *mem);
 void watermark_free(struct watermark *w);
 bool watermark_has(const struct watermark *w, uint64_t seq);    /* taken, or given up */
 bool watermark_closed(const struct watermark *w, uint64_t seq); /* missing, and nothing such will come */
+uint64_t watermark_open(const struct watermark *w);             /* how many seqs are missing and not closed */
 /* Room for one more hole, so that the next watermark_mark cannot fail. ERR_NOMEM. */
 int watermark_reserve(struct watermark *w);
 /* Takes seq (not taken yet; low in [1, seq]), then closes, then gives up the oldest holes beyond WATERMARK_HOLES. */

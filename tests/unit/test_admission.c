@@ -102,11 +102,15 @@ static void test_closed_is_a_duplicate_to_the_agent_and_taken_once_from_a_relay(
     f = facts(9, 7, 1, 0, false);
     assert_false(give(a, &f).duplicate);
     assert_true(give(a, &f).duplicate);
+    assert_int_equal(admission_stats(a).missing, 2); /* 8 and 9 */
+    f = facts(9, 8, 1, 0, true);
+    assert_false(give(a, &f).duplicate);
     f = facts(9, 9, 1, 0, true); /* open */
     assert_false(give(a, &f).duplicate);
     s = admission_stats(a);
     assert_int_equal(s.closed, 7);
-    assert_int_equal(s.late, 2);
+    assert_int_equal(s.missing, 0);
+    assert_int_equal(s.late, 3);
     assert_int_equal(s.lost, 0);
     admission_free(&a);
 }
