@@ -2,10 +2,15 @@
 #include <stdio.h>
 
 #include "aggregator/aggregator.h"
+#include "aggregator/online.h"
 #include "aggregator/options.h"
 #include "common/daemon/cli.h"
 #include "common/daemon/daemon.h"
 
+static const struct cli_flag flags[] = {
+    {"online", CLI_NOTHING, NULL,
+     "with --check-config: also try files, addresses and the state folder of this machine"},
+};
 static struct section_row rows[AGGREGATOR_SECTIONS];
 static struct cli_program program = {
     .name = "securebase-aggregator",
@@ -14,6 +19,8 @@ static struct cli_program program = {
     .file = "/etc/securebase/aggregator.ini",
     .usage = "       securebase-aggregator verify-store [-c FILE]\n",
     .rows = rows,
+    .flags = flags,
+    .n_flags = 1,
     .max_words = 1,
     .check = aggregator_check,
 };
@@ -34,6 +41,24 @@ static int run(const struct cli *cli, struct config *config, struct log *log)
     return rc ? 1 : 0;
 }
 
+/* --check-config has found the configuration good: what is left of it. */
+static int online(const struct cli *cli)
+{
+    struct err e = {0};
+    struct buf report;
+    struct config *config;
+    int status;
+
+    if (cli->verb != CLI_CHECK || !cli_given(&program, cli, "online"))
+        return 0;
+    buf_init(&report, NULL, 65536);
+    config = cli_load(&program, cli, &report, &e);
+    status = config ? online_check(config) : EXIT_CONFIG;
+    config_free(&config);
+    buf_free(&report);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct config *config = NULL;
@@ -50,7 +75,7 @@ int main(int argc, char **argv)
     if (status == CLI_GO_ON)
         status = cli_config(&program, &cli, &config);
     if (status != CLI_GO_ON)
-        return status;
+        return status ? status : online(&cli);
     if (cli.n_words) {
         status = aggregator_verify(config);
     } else {

@@ -23,7 +23,9 @@ struct wall x509_not_after(const X509 *cert)
 int x509_err(struct err *e, int code, const char *sentence, const char *path)
 {
     unsigned long first = ERR_get_error();
-    const char *why = first ? ERR_reason_error_string(first) : NULL;
+    const char *why = !first                    ? NULL
+                      : ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first))
+                                                : ERR_reason_error_string(first);
 
     ERR_clear_error();
     return err_set(e, code, "%s%s%s: %s", sentence, path ? " " : "", path ? path : "", why ? why : "refused");
