@@ -282,6 +282,11 @@ class Prometheus(Process):
         assert status == 200 and answer["status"] == "success", answer
         return answer["data"]["result"]
 
+    def seen(self, expr):
+        """As value, or None while there is no such series: for waiting."""
+        result = self.query(expr)
+        return self.value(expr) if result else None
+
     def value(self, expr):
         """The value of an expression that gives one series."""
         result = self.query(expr)

@@ -66,8 +66,8 @@ def test_a_million_latencies(aggregator, agent, prometheus, tmp_path, killed):
     total = 2 * EACH * len(SHAPES)
     wait_for(lambda: count(a, "took", "all") >= total, 60, why=f"{total} values")
     p = prometheus(support.jobs(a))
-    wait_for(lambda: p.value('took_count{percentile="all"}') == total, 30, why="a scrape with all values")
-    wait_for(lambda: p.value('securebase_percentile_values{percentile="all",window="1h"}') == total, why="the window")
+    wait_for(lambda: p.seen('took_count{percentile="all"}') == total, 30, why="a scrape with all values")
+    wait_for(lambda: p.seen('securebase_percentile_values{percentile="all",window="1h"}') == total, why="the window")
     everything = sorted(v for s in told.values() for v in s)
     worst = {}
     for q in QUANTILES:
@@ -92,7 +92,7 @@ def test_a_spread_beyond_the_finest_scale(aggregator, agent, prometheus, tmp_pat
         told += map(float, texts)
     wait_for(lambda: count(a, "wide", "wide") >= len(told), 60, why="all values")
     p = prometheus(support.jobs(a))
-    wait_for(lambda: p.value('securebase_percentile_values{percentile="wide",window="1h"}') == len(told), 30, why="a scrape")
+    wait_for(lambda: p.seen('securebase_percentile_values{percentile="wide",window="1h"}') == len(told), 30, why="a scrape")
     schema = a.api("percentiles", metric="wide")["percentiles"][0]["groups"][0]["since_start"]["schema"]
     assert schema < 6
     b = 2.0 ** 2.0 ** -schema
