@@ -189,6 +189,7 @@ static void count_refused(struct applying *ap, enum wire_refusal why, uint64_t n
     if (!ap->feed)
         return;
     ap->agent->refused[why] += n;
+    ap->s->refused[why] += n;
 }
 
 static void apply_block(struct applying *ap, uint32_t k, const struct verdict *v)

@@ -27,10 +27,16 @@ static const struct metric_row memory_limit_row = {
     .help = "Most memory that the table of series may use; no series is begun beyond seven eighths of it.",
 };
 static const struct metric_row applied_row = {
-    .name = "securebase_aggregator_applied_values_total",
+    .name = "securebase_aggregator_values_total",
     .kind = METRIC_COUNTER,
     .labels = "",
-    .help = "Values applied to the table since the start, replayed ones included; a sketch is one.",
+    .help = "Values taken, a sketch counted as one.",
+};
+static const struct metric_row refused_row = {
+    .name = "securebase_aggregator_values_refused_total",
+    .kind = METRIC_COUNTER,
+    .labels = "reason",
+    .help = "Values and events of acknowledged batches that were not taken.",
 };
 static const struct metric_row lost_row = {
     .name = "securebase_aggregator_series_lost_total",
@@ -74,6 +80,11 @@ void series_metrics(const struct series_set *s, struct sink *out)
     sink_uint(out, &memory_row, NULL, s->mem->used);
     sink_uint(out, &memory_limit_row, NULL, s->mem->cap);
     sink_uint(out, &applied_row, NULL, s->applied);
+    for (int i = 0; i < WIRE_REFUSALS; i++) {
+        struct text reason = text_of(wire_refusal_name((enum wire_refusal)i));
+
+        sink_uint(out, &refused_row, &reason, s->refused[i]);
+    }
     for (int i = 0; i < LOSS_REASONS; i++) {
         struct text reason = text_of(loss_names[i]);
 

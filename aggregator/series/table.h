@@ -163,6 +163,7 @@ struct series_set {
     struct dead_key *dead;        /* records to be deleted */
     size_t n_dead;
     uint64_t lost[LOSS_REASONS];
+    uint64_t refused[WIRE_REFUSALS];
     uint64_t applied; /* values */
 };
 

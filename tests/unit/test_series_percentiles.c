@@ -386,9 +386,10 @@ static void test_max_groups(void **state)
     assert_true(told(&k, "securebase_aggregator_series_lost_total", "memory") == 0);
     assert_true(told(&k, "securebase_aggregator_percentile_groups", "p") == 1);
     assert_true(told(&k, "securebase_aggregator_percentile_refused", "p") == 0);
-    assert_true(told(&k, "securebase_aggregator_applied_values_total", "") == 4);
+    assert_true(told(&k, "securebase_aggregator_values_total", "") == 4);
     assert_true(told(&k, "securebase_aggregator_series", "") == 3);
     assert_true(told(&k, "securebase_aggregator_series_memory_bytes", "") == (double)k.mem.used);
+    assert_true(told(&k, "securebase_aggregator_values_refused_total", "future") == 0);
     kit_close(&k);
     assert_int_equal(k.mem.used, 0);
 }
