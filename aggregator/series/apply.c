@@ -270,6 +270,7 @@ void series_apply(struct series_set *s, const struct batch_in *in, struct bytes 
 
     reap(s);
     s->serial++;
+    s->received = in->received.ms;
     if (s->position < position)
         s->position = position;
     buf_clear(&s->parts);

@@ -46,7 +46,7 @@ void host_free(struct series_set *s, const struct percentile_def *d, struct host
     mem_free(s->mem, h, host_size(d));
 }
 
-void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v)
+void host_add(const struct series_set *s, const struct percentile_def *d, struct host *h, int64_t t, double v)
 {
     if (isnan(v))
         return;
@@ -55,9 +55,9 @@ void host_add(const struct percentile_def *d, struct host *h, int64_t t, double 
         int64_t k = cell_of(t, def->step);
         struct tally *c = &h->tallies[def->first + cell_place(k, def->cells)];
 
-        if (c->n && c->k > k)
+        if (c->n && c->k > k && c->k <= cell_last(s->received, def->step))
             continue; /* before the window, as in window.c */
-        if (!c->n || c->k < k)
+        if (!c->n || c->k != k)
             *c = (struct tally){.k = k};
         c->sum += v;
         c->n++;
@@ -68,11 +68,11 @@ void host_add(const struct percentile_def *d, struct host *h, int64_t t, double 
 static bool host_empty(const struct percentile_def *d, const struct host *h, int64_t now)
 {
     for (uint32_t w = 0; w < d->n_windows; w++) {
-        int64_t from = window_from(&d->windows[w], now);
+        int64_t from = window_from(&d->windows[w], now), last = cell_last(now, d->windows[w].step);
         const struct tally *c = h->tallies + d->windows[w].first;
 
         for (uint32_t i = 0; i < d->windows[w].cells; i++) {
-            if (c[i].n && c[i].k >= from)
+            if (c[i].n && c[i].k >= from && c[i].k <= last)
                 return false;
         }
     }
@@ -108,7 +108,7 @@ uint32_t hosts_means(const struct percentile_def *d, const struct group *g, uint
                      double *out)
 {
     const struct window_def *def = &d->windows[w];
-    int64_t from = window_from(def, now);
+    int64_t from = window_from(def, now), last = cell_last(now, def->step);
     uint32_t start = cell_place(from, def->cells), n = 0;
 
     for (uint32_t h = 0; h < g->n_hosts; h++) {
@@ -119,7 +119,7 @@ uint32_t hosts_means(const struct percentile_def *d, const struct group *g, uint
         for (uint32_t i = 0; i < def->cells; i++) { /* in the order of time: the same sum after a restart */
             const struct tally *at = &c[(start + i) % def->cells];
 
-            if (!at->n || at->k < from)
+            if (!at->n || at->k < from || at->k > last)
                 continue;
             sum += at->sum;
             count += at->n;

@@ -123,12 +123,17 @@ void metric_hide(struct series_set *s, struct series *x)
         (void)resize(s, m, m->n + m->n / 4 + 1); /* without memory it stays large, which harms nobody */
 }
 
-void metrics_sweep(struct series_set *s, int64_t before)
+/* What was seen, or kept, ahead of now is from before the clock went back: it ages from now on. */
+void metrics_sweep(struct series_set *s, int64_t now, int64_t before)
 {
     for (uint32_t k = 0; k < s->n_metrics; k++) {
         struct metric *m = s->metrics[k];
 
+        if (m->reserved > now + RESERVE_MS)
+            m->reserved = now + RESERVE_MS;
         for (uint32_t i = m->n; i-- > 0;) {
+            if (m->slots[i].seen > now)
+                m->slots[i].seen = now;
             if (m->slots[i].seen < before)
                 metric_hide(s, m->slots[i].series);
         }

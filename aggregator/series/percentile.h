@@ -7,6 +7,10 @@
  * whose place is taken by a later cell lies before the window as soon as that cell's data could be received, so what
  * comes late always finds its place or belongs nowhere.
  *
+ * When our clock goes back, there are cells that lie ahead of it. They hold what was received in a time that is to come
+ * again: they are in no window and give their places away. As small steps are common, a cell that is only the next one may
+ * stay.
+ *
  * All of it is a function of the batches, their verdicts and times of receipt, so that a replay gives the
  * same; the clock only decides what is shown and what memory can be given back. */
 #ifndef SB_SERIES_PERCENTILE_H
@@ -122,6 +126,11 @@ static inline uint32_t cell_place(int64_t k, uint32_t n)
 
     return (uint32_t)(r < 0 ? r + (int64_t)n : r);
 }
+/* The last cell that a clock which has not gone back can have filled by now. */
+static inline int64_t cell_last(int64_t now, int64_t step)
+{
+    return cell_of(now, step) + 1;
+}
 /* The first cell of the window at time now. */
 static inline int64_t window_from(const struct window_def *w, int64_t now)
 {
@@ -157,7 +166,8 @@ uint32_t populated(const struct sketch *v); /* buckets that are not 0 */
 
 /* gauges.c */
 struct host *host_get(struct series_set *s, struct group *g, struct atom *id);
-void host_add(const struct percentile_def *d, struct host *h, int64_t t, double v);
+void host_add(const struct series_set *s, const struct percentile_def *d, struct host *h, int64_t t,
+              double v);
 void hosts_advance(struct series_set *s, struct group *g, int64_t now);
 void host_free(struct series_set *s, const struct percentile_def *d, struct host *h);
 /* The hosts' means in window w, sorted, into out[n_hosts]; their number. */

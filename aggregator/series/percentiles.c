@@ -115,7 +115,7 @@ void members_feed_gauge(struct series_set *s, struct series *x, int64_t t, doubl
                 m->host->refs++;
         }
         if (m->host)
-            host_add(m->percentile->def, m->host, t, v);
+            host_add(s, m->percentile->def, m->host, t, v);
         else
             s->lost[LOSS_MEMORY]++;
     }

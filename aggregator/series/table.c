@@ -83,8 +83,14 @@ static void sweep_agent(struct series_set *s, struct agent *a, int64_t now)
 {
     struct binding *b, *next;
 
+    if (a->last_received.ms > now) /* the clock has gone back */
+        a->last_received.ms = now;
+    if (a->met > now)
+        a->met = now;
     for (b = a->bindings; b; b = next) {
         next = b->next;
+        if (b->used > now)
+            b->used = now;
         /* everything of it that was visible is hidden by now: nothing was seen after it was used */
         if (b->used < now - s->stale_ms)
             binding_free(s, a, b);
@@ -97,7 +103,7 @@ void series_advance(struct series_set *s, struct wall now)
 {
     reap(s);
     s->now = now.ms;
-    metrics_sweep(s, now.ms - s->stale_ms);
+    metrics_sweep(s, now.ms, now.ms - s->stale_ms);
     for (uint32_t i = s->n_agents; i-- > 0;)
         sweep_agent(s, s->agents[i], now.ms);
     percentiles_advance(s, now.ms);

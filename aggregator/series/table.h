@@ -153,6 +153,7 @@ struct series_set {
     struct percentile **percentiles; /* in the order of the configuration */
     uint32_t n_percentiles;
     int64_t now;                            /* as told last */
+    int64_t received;                       /* of the batch being applied */
     int64_t position;                       /* of the last batch applied */
     uint64_t serial;                        /* of batches applied */
     uint64_t gen;                           /* of the newest snapshot */
@@ -195,7 +196,7 @@ void metric_turn(struct series_set *s, struct metric *m,
                  enum metric_kind kind);                 /* hides those of another kind */
 int metric_show(struct series_set *s, struct series *x); /* gives it a place; ERR_NOMEM */
 void metric_hide(struct series_set *s, struct series *x);
-void metrics_sweep(struct series_set *s, int64_t before); /* hides what was seen before that */
+void metrics_sweep(struct series_set *s, int64_t now, int64_t before); /* hides what was seen before that */
 void metrics_sort(struct series_set *s);
 
 /* agents.c */

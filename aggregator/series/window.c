@@ -146,9 +146,9 @@ static void ring_add(struct series_set *s, const struct window_def *w, struct ri
     struct cell *c = &r->cells[cell_place(k, w->cells)];
     int code;
 
-    if (c->k > k) /* its place is taken by what came later: it lies before the window (percentile.h) */
+    if (c->k > k && c->k <= cell_last(s->received, w->step)) /* it lies before the window (percentile.h) */
         return;
-    if (c->k < k) {
+    if (c->k != k) {
         if (c->k != INT64_MIN && c->k >= r->from)
             r->valid = false;
         cell_clear(s, c);
@@ -193,14 +193,15 @@ void sketches_advance(struct series_set *s, const struct percentile_def *d, stru
 {
     for (uint32_t w = 0; w < d->n_windows; w++) {
         const struct window_def *def = &d->windows[w];
-        int64_t from = window_from(def, now), quiet = cell_of(now - PACK_AFTER_MS, def->step);
+        int64_t from = window_from(def, now), last = cell_last(now, def->step);
+        int64_t quiet = cell_of(now - PACK_AFTER_MS, def->step);
 
         for (uint32_t i = 0; i < def->cells; i++) {
             struct cell *c = &x->rings[w].cells[i];
 
             if (c->k == INT64_MIN)
                 continue;
-            if (c->k < from) {
+            if (c->k < from || c->k > last) {
                 x->rings[w].valid &= c->k < x->rings[w].from;
                 cell_clear(s, c);
             } else if (c->live && c->k < quiet) {

@@ -394,12 +394,60 @@ static void test_max_groups(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
+/* The wall clock goes back by an hour. What was received in the hour that is to come again is in no window, and takes no
+ * place from what is received now; whether the clock was looked at in between does not matter. */
+static void step_back(bool looked)
+{
+    const int64_t hour = 3600000;
+    double v[] = {1, 2, 3}, w[] = {5};
+    struct kit k = {0};
+    struct snapshot *s;
+    struct bytes b;
+
+    kit_open(
+        &k,
+        "[percentile lat]\nmetric = lat\nwindows = 1m 1h\n[percentile load]\nmetric = load\nwindows = 1m\n");
+    for (int64_t t = KIT_NOW - 50000; t <= KIT_NOW; t += 1000) {
+        kit_batch(&k, "a", "host=h", t);
+        b = kit_sketch(&k, v, 3);
+        kit_block(&k, t, 0, 1,
+                  (struct kit_series[]){{"lat", WIRE_SKETCH, NULL, &b}, {"load", WIRE_GAUGE, v, NULL}}, 2);
+        kit_take(&k);
+    }
+    if (looked)
+        series_advance(k.set, (struct wall){KIT_NOW - hour});
+    for (int64_t t = KIT_NOW - hour; t < KIT_NOW - hour + 50000; t += 1000) {
+        kit_batch(&k, "a", "host=h", t);
+        b = kit_sketch(&k, w, 1);
+        kit_block(&k, t, 0, 1,
+                  (struct kit_series[]){{"lat", WIRE_SKETCH, NULL, &b}, {"load", WIRE_GAUGE, w, NULL}}, 2);
+        kit_take(&k);
+    }
+    series_advance(k.set, (struct wall){KIT_NOW - hour + 50000});
+    s = series_snapshot(k.set, (struct wall){KIT_NOW - hour + 50000});
+    assert_int_equal(s->percentiles[0].groups[0].windows[0].n, 50);
+    assert_int_equal(s->percentiles[0].groups[0].count, 51 * 3 + 50);
+    assert_int_equal(s->percentiles[1].groups[0].windows[0].n, 1);
+    assert_true(s->percentiles[1].groups[0].windows[0].quantiles[0] == 5);
+    snapshot_release(s);
+    kit_close(&k);
+    assert_int_equal(k.mem.used, 0);
+}
+
+static void test_step_back(void **state)
+{
+    (void)state;
+    step_back(true);
+    step_back(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_configuration), cmocka_unit_test(test_sketches), cmocka_unit_test(test_counter),
-        cmocka_unit_test(test_gauges),        cmocka_unit_test(test_recount),  cmocka_unit_test(test_native),
-        cmocka_unit_test(test_max_groups),
+        cmocka_unit_test(test_step_back), cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_sketches),  cmocka_unit_test(test_counter),
+        cmocka_unit_test(test_gauges),    cmocka_unit_test(test_recount),
+        cmocka_unit_test(test_native),    cmocka_unit_test(test_max_groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,13 +363,39 @@ static void test_bindings(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
+/* The wall clock goes back by an hour: what falls silent then is not shown for that hour on. */
+static void test_step_back(void **state)
+{
+    const int64_t back = KIT_NOW - 3600000;
+    struct kit k = {0};
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, NULL, 1 << 20);
+    kit_open(&k, "");
+    kit_batch(&k, "a", "env=prod host=h region=r", KIT_NOW);
+    kit_gauge(&k, "x", KIT_NOW, 1);
+    kit_take(&k);
+    series_advance(k.set, (struct wall){back});
+    kit_show(&k, back, &b);
+    assert_true(b.len > 0);
+    series_advance(k.set, (struct wall){back + 61000});
+    buf_clear(&b);
+    kit_show(&k, back + 61000, &b);
+    assert_int_equal(b.len, 0);
+    kit_show_agents(&k, back + 61000, &b);
+    assert_null(strstr(buf_text(&b), " up "));
+    buf_free(&b);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_latest),  cmocka_unit_test(test_late),     cmocka_unit_test(test_expiry),
-        cmocka_unit_test(test_skew),    cmocka_unit_test(test_resource), cmocka_unit_test(test_times),
-        cmocka_unit_test(test_kinds),   cmocka_unit_test(test_quota),    cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_verdict), cmocka_unit_test(test_bindings),
+        cmocka_unit_test(test_step_back), cmocka_unit_test(test_latest),  cmocka_unit_test(test_late),
+        cmocka_unit_test(test_expiry),    cmocka_unit_test(test_skew),    cmocka_unit_test(test_resource),
+        cmocka_unit_test(test_times),     cmocka_unit_test(test_kinds),   cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_verdict), cmocka_unit_test(test_bindings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
