@@ -193,16 +193,8 @@ int ingest_restore(struct ingest *g, struct err *e)
 
 /* ---- persisting ---- */
 
-static void pruned(void *arg, int code)
-{
-    struct ingest *g = arg;
-
-    (void)code; /* the store says it; the next time tries again */
-    g->pruning = false;
-}
-
 struct drops {
-    struct journal_drop *v;
+    struct journal_drop v[EXPIRE_AT_ONCE];
     size_t n;
 };
 
@@ -214,19 +206,43 @@ static void on_dropped(void *arg, const struct wire_hash *hash, struct wire_str 
     d->v[d->n++].agent = agent;
 }
 
-/* Batches that the roll-ups contain and that are old enough go, and definitions that only such ones used. */
+static void dropped(void *arg, int code)
+{
+    (void)arg; /* the store says it; with the next start they are known again, and go in their time */
+    (void)code;
+}
+
+/* How far back the journal reaches: a start must find all that is fresh enough to be shown. */
+static struct wall kept_since(const struct ingest *g)
+{
+    struct span shown = {g->stale_after.ns + span_s(REPLAY_MARGIN_S).ns};
+
+    return wall_add(loop_wall(g->loop), (struct span){-(g->keep.ns > shown.ns ? g->keep.ns : shown.ns)});
+}
+
+/* The definitions that no batch of the journal needs any more go when the batches have gone: in memory now, in the journal
+ * before anything that comes after. */
+static void pruned(void *arg, int64_t left, int code)
+{
+    struct ingest *g = arg;
+    struct drops d = {.n = 0};
+
+    g->pruning = false;
+    if (code != 0)
+        return; /* the store says it; the next time tries again */
+    (void)definitions_expire(g->definitions, left <= g->persisted ? left - 1 : g->persisted,
+                             wall_add(kept_since(g), span_s(-HOLD_MARGIN_S)), EXPIRE_AT_ONCE, on_dropped, &d);
+    g->f.pruned_definitions += d.n;
+    if (d.n)
+        (void)journal_drop_holds(g->journal, d.v, d.n, dropped, g);
+}
+
+/* Batches that the roll-ups contain and that are old enough go. */
 static void prune(struct ingest *g)
 {
-    struct wall before = wall_add(loop_wall(g->loop), (struct span){-g->keep.ns});
-    struct journal_drop v[EXPIRE_AT_ONCE];
-    struct drops d = {.v = v};
-
-    if (g->pruning || !g->journal)
-        return;
-    (void)definitions_expire(g->definitions, g->persisted, wall_add(before, span_s(-HOLD_MARGIN_S)),
-                             EXPIRE_AT_ONCE, on_dropped, &d);
-    g->f.pruned_definitions += d.n;
-    g->pruning = journal_prune(g->journal, g->persisted, before, d.v, d.n, pruned, g) == 0;
+    if (!g->pruning && g->journal)
+        g->pruning =
+            journal_prune(g->journal, g->persisted, kept_since(g), loop_wall(g->loop), pruned, g) == 0;
 }
 
 struct persist {

@@ -55,11 +55,15 @@ struct journal_drop {
     struct wire_hash hash;
     struct wire_str agent;
 };
-/* Forgets, from the oldest on, batches at or below position and received before `before`, some hundreds at a
- * time so that no batch waits long; then the holds in drops[n] and each of their definitions that nobody
- * holds any more (the caller knows that no batch that stays needs them). */
-int journal_prune(struct journal *j, int64_t position, struct wall before, const struct journal_drop *drops,
-                  size_t n, void (*done)(void *arg, int code), void *arg);
+/* Forgets the holds in drops[n], and each of their definitions that nobody holds any more. The caller knows that no batch in
+ * the journal needs them, and has forgotten them just now: what is defined from now on is stored behind this. */
+int journal_drop_holds(struct journal *j, const struct journal_drop *drops, size_t n,
+                       void (*done)(void *arg, int code), void *arg);
+/* Forgets, from the oldest on, batches at or below position that were received before `before`, or after `now` (by a clock
+ * that has gone back since: they would stay for as long), some hundreds at a time so that no batch waits long.
+ * left: position of the oldest batch that stays; INT64_MAX when none does. */
+int journal_prune(struct journal *j, int64_t position, struct wall before, struct wall now,
+                  void (*done)(void *arg, int64_t left, int code), void *arg);
 /* Watermarks and digests of an agent go; its batches and definitions stay until they are pruned, because
  * roll-ups may have to be made from them again. */
 int journal_forget_agent(struct journal *j, struct wire_str agent, void (*done)(void *arg, int code),
@@ -87,7 +91,7 @@ struct journal_digest {
 };
 int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct journal_digest *d), void *arg,
                          struct err *e);
-/* Positions from now on are above this one: a new journal beside an old history. */
+/* Positions from now on are above this one: a new journal beside an old history. Writes only when they are not. */
 int journal_raise(struct journal *j, int64_t position, struct err *e);
 /* Sets a damaged file aside and begins a new one; all that was loaded is to be forgotten. */
 int journal_renew(struct journal *j, struct err *e);

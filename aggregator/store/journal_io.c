@@ -220,11 +220,13 @@ struct change {
     void *arg;
     struct wire_str agent;
     struct wire_entry *entries; /* define; bytes behind */
-    struct journal_drop *drops; /* prune; texts behind */
+    struct journal_drop *drops; /* texts behind */
     size_t n;
-    int64_t position;
-    struct wall before;
-    bool more; /* prune: batches are left that may go */
+    /* prune */
+    int64_t position, left;
+    struct wall before, now;
+    bool more; /* batches are left that may go */
+    void (*pruned)(void *arg, int64_t left, int code);
 };
 
 static void done_change(struct store_job *job, int code)
@@ -301,22 +303,25 @@ static int find_prunable(struct db *db, struct change *c, int64_t *last, struct 
     if (sqlite3_bind_int(st, 1, PRUNE_ROWS) != SQLITE_OK)
         return err_set(e, ERR_NOMEM, "journal: no memory");
     while ((rc = db_row(db, st, e)) == 1) {
-        int64_t position = sqlite3_column_int64(st, 0);
+        int64_t position = sqlite3_column_int64(st, 0), received = sqlite3_column_int64(st, 1);
 
-        if (position > c->position || sqlite3_column_int64(st, 1) >= c->before.ms) {
+        if (position > c->position || (received >= c->before.ms && received <= c->now.ms)) {
             (void)sqlite3_reset(st);
             c->more = false;
+            c->left = position;
             return 0;
         }
         *last = position;
         n++;
     }
     c->more = n == PRUNE_ROWS;
+    c->left = INT64_MAX;
     return rc;
 }
 
-static int drop_holds(struct db *db, const struct change *c, struct err *e)
+static int run_drop(struct db *db, struct store_job *job, struct err *e)
 {
+    const struct change *c = (struct change *)job;
     size_t i;
     int rc = 0, bad = 0;
 
@@ -358,7 +363,7 @@ static int run_prune(struct db *db, struct store_job *job, struct err *e)
         if ((rc = run(db, st, bad, e)) != 0)
             return rc;
     }
-    return c->more ? 0 : drop_holds(db, c, e);
+    return 0;
 }
 
 static void done_prune(struct store_job *job, int code)
@@ -367,11 +372,29 @@ static void done_prune(struct store_job *job, int code)
 
     if (code == 0 && c->more && (code = store_submit(c->journal->store, job)) == 0)
         return;
-    done_change(job, code);
+    c->pruned(c->arg, c->left, code);
+    free(c);
 }
 
-int journal_prune(struct journal *j, int64_t position, struct wall before, const struct journal_drop *drops,
-                  size_t n, void (*done)(void *arg, int code), void *arg)
+int journal_prune(struct journal *j, int64_t position, struct wall before, struct wall now,
+                  void (*done)(void *arg, int64_t left, int code), void *arg)
+{
+    struct change *c = malloc(sizeof *c);
+
+    if (!c)
+        return ERR_NOMEM;
+    *c = (struct change){.job = {.run = run_prune, .done = done_prune, .bytes = sizeof *c},
+                         .journal = j,
+                         .pruned = done,
+                         .arg = arg,
+                         .position = position,
+                         .before = before,
+                         .now = now};
+    return submit_change(j, c);
+}
+
+int journal_drop_holds(struct journal *j, const struct journal_drop *drops, size_t n,
+                       void (*done)(void *arg, int code), void *arg)
 {
     size_t bytes = sizeof(struct change) + n * sizeof *drops, i;
     struct change *c;
@@ -382,13 +405,8 @@ int journal_prune(struct journal *j, int64_t position, struct wall before, const
     c = malloc(bytes);
     if (!c)
         return ERR_NOMEM;
-    *c = (struct change){.job = {.run = run_prune, .done = done_prune, .bytes = bytes},
-                         .journal = j,
-                         .done = done,
-                         .arg = arg,
-                         .n = n,
-                         .position = position,
-                         .before = before};
+    *c = (struct change){
+        .job = {.run = run_drop, .done = done_change, .bytes = bytes}, .done = done, .arg = arg, .n = n};
     c->drops = (struct journal_drop *)(c + 1);
     to = (char *)(c->drops + n);
     for (i = 0; i < n; i++) {

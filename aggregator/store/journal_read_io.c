@@ -103,9 +103,21 @@ int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct jo
 int journal_raise(struct journal *j, int64_t position, struct err *e)
 {
     struct db *db = store_db(j->store);
-    sqlite3_stmt *st;
+    sqlite3_stmt *st =
+        db_prepare(db, "SELECT EXISTS(SELECT 1 FROM sqlite_sequence WHERE name = 'batches' AND seq >= ?)", e);
+    bool there;
     int rc;
 
+    if (!st)
+        return e->code;
+    if (sqlite3_bind_int64(st, 1, position) != SQLITE_OK)
+        return err_set(e, ERR_NOMEM, "journal: no memory");
+    if ((rc = db_row(db, st, e)) < 0)
+        return rc;
+    there = sqlite3_column_int(st, 0) != 0;
+    (void)sqlite3_reset(st);
+    if (there)
+        return 0;
     if ((rc = db_begin(db, e)) != 0)
         return rc;
     st =

@@ -487,8 +487,8 @@ static const struct metric_row rows[] = {
              "Time spent in transactions with their statements and their sync."},
     [COUNT] = {"securebase_aggregator_store_commit_seconds_count", METRIC_UNTYPED, 1, 1, "store",
                "Transactions whose time was taken."},
-    [QUANTILE] = {"securebase_aggregator_store_commit_quantile_seconds", METRIC_UNTYPED, 1, 1, "quantile store",
-                  "Quantiles of the time of a transaction since the start."},
+    [QUANTILE] = {"securebase_aggregator_store_commit_quantile_seconds", METRIC_UNTYPED, 1, 1,
+                  "quantile store", "Quantiles of the time of a transaction since the start."},
 };
 
 static void put_quantiles(const struct sketch *took, struct text store, struct sink *out)

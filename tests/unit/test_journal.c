@@ -58,6 +58,12 @@ static void answered(void *arg, int code)
         loop_stop(v->loop);
 }
 
+static void pruned(void *arg, int64_t left, int code)
+{
+    ((struct env *)arg)->position = left;
+    answered(arg, code);
+}
+
 static void appended(void *arg, int64_t position, int code)
 {
     struct env *v = arg;
@@ -262,6 +268,7 @@ static void test_definitions_and_pruning(void **state)
     struct env *v = env_new();
     struct journal *j = open_journal(v, "p.db", 0);
     struct seen s;
+    const struct wall now = {1000 + 1500};
     uint64_t i;
 
     (void)state;
@@ -271,8 +278,10 @@ static void test_definitions_and_pruning(void **state)
     for (i = 1; i <= 1500; i++)
         assert_int_equal(append(j, v, i), 0);
     assert_int_equal(wait_for(v, 1503), 0);
-    assert_int_equal(journal_prune(j, 1200, (struct wall){1000 + 1300}, &drop, 1, answered, v), 0);
-    assert_int_equal(wait_for(v, 1), 0);
+    assert_int_equal(journal_prune(j, 1200, (struct wall){1000 + 1300}, now, pruned, v), 0);
+    assert_int_equal(journal_drop_holds(j, &drop, 1, answered, v), 0);
+    assert_int_equal(wait_for(v, 2), 0);
+    assert_int_equal(v->position, 1201);
     journal_close(&j);
     j = open_journal(v, "p.db", 0);
     s = look(j, v, 0, 0);
@@ -280,8 +289,10 @@ static void test_definitions_and_pruning(void **state)
     assert_int_equal(s.first, 1201);
     assert_int_equal(s.definitions, 3);
     drop.agent = str("web-2");
-    assert_int_equal(journal_prune(j, 1500, (struct wall){1000 + 1300}, &drop, 1, answered, v), 0);
-    assert_int_equal(wait_for(v, 1), 0);
+    assert_int_equal(journal_prune(j, 1500, (struct wall){1000 + 1300}, now, pruned, v), 0);
+    assert_int_equal(journal_drop_holds(j, &drop, 1, answered, v), 0);
+    assert_int_equal(wait_for(v, 2), 0);
+    assert_int_equal(v->position, 1300);
     assert_int_equal(journal_forget_agent(j, str("web-1"), answered, v), 0);
     assert_int_equal(wait_for(v, 1), 0);
     journal_close(&j);
@@ -291,6 +302,24 @@ static void test_definitions_and_pruning(void **state)
     assert_int_equal(s.definitions, 2); /* the second, twice */
     assert_int_equal(s.watermarks, 0);
     assert_int_equal(s.digests, 0);
+    journal_close(&j);
+    env_free(v);
+}
+
+/* The clock went back behind what was received: that goes at once, rather than stand in the way of all that follows. */
+static void test_pruning_after_a_step_back(void **state)
+{
+    struct env *v = env_new();
+    struct journal *j = open_journal(v, "s.db", 0);
+    uint64_t i;
+
+    (void)state;
+    for (i = 1; i <= 20; i++)
+        assert_int_equal(append(j, v, i == 10 ? 5000 : i), 0);
+    assert_int_equal(wait_for(v, 20), 0);
+    assert_int_equal(journal_prune(j, 15, (struct wall){1000 + 18}, (struct wall){1000 + 20}, pruned, v), 0);
+    assert_int_equal(wait_for(v, 1), 0);
+    assert_int_equal(v->position, 16);
     journal_close(&j);
     env_free(v);
 }
@@ -306,8 +335,11 @@ static void test_positions_never_come_twice(void **state)
     assert_int_equal(append(j, v, 1), 0);
     assert_int_equal(wait_for(v, 1), 0);
     assert_int_equal(v->position, 5001);
-    assert_int_equal(journal_prune(j, INT64_MAX, (struct wall){INT64_MAX}, NULL, 0, answered, v), 0);
+    assert_int_equal(
+        journal_prune(j, INT64_MAX, (struct wall){INT64_MAX}, (struct wall){INT64_MAX}, pruned, v), 0);
     assert_int_equal(wait_for(v, 1), 0);
+    assert_int_equal(v->position, INT64_MAX);
+    v->position = 5001;
     journal_close(&j);
     j = open_journal(v, "n.db", 0);
     assert_int_equal(append(j, v, 2), 0);
@@ -654,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_close_answers_all),
         cmocka_unit_test(test_queue_bound),
         cmocka_unit_test(test_definitions_and_pruning),
+        cmocka_unit_test(test_pruning_after_a_step_back),
         cmocka_unit_test(test_positions_never_come_twice),
         cmocka_unit_test(test_expired_digests_go),
         cmocka_unit_test(test_full_disk_stores_nothing_and_recovers),
