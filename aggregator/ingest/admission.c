@@ -432,6 +432,34 @@ int admission_forget(struct admission *a, struct wire_str agent)
     return 0;
 }
 
+static bool is_past(const struct agent *g, int64_t before)
+{
+    for (uint32_t i = 0; i < g->n_epochs; i++) {
+        if (g->epochs[i].w.received >= before)
+            return false;
+    }
+    return !g->prepared;
+}
+
+size_t admission_expire(struct admission *a, struct wall now, size_t most,
+                        void (*fn)(void *arg, struct wire_str agent), void *arg)
+{
+    int64_t before = now.ms - span_to_ms(a->p.keep);
+    struct agent *g;
+    size_t i = 0, n = 0;
+
+    while (n < most && (g = map_next(&a->agents, &i))) {
+        if (!is_past(g, before))
+            continue;
+        fn(arg, (struct wire_str){g->id, g->id_len});
+        (void)map_del(&a->agents, g->id, g->id_len);
+        free_agent(a, g);
+        i--; /* the next one may have moved here */
+        n++;
+    }
+    return n;
+}
+
 /* Walks the agents: their holes are few. */
 struct admission_stats admission_stats(const struct admission *a)
 {

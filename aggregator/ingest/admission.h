@@ -67,6 +67,10 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
                              int64_t position);
 
 int admission_forget(struct admission *a, struct wire_str agent); /* ERR_NOTFOUND */
+/* Forgets up to `most` agents whose last batch was taken longer ago than `keep`: nothing of that age would be taken, so
+ * that nothing can count twice. fn is told each, the text borrowed for the call. How many. */
+size_t admission_expire(struct admission *a, struct wall now, size_t most,
+                        void (*fn)(void *arg, struct wire_str agent), void *arg);
 
 struct admission_stats {
     uint64_t agents, epochs, holes;

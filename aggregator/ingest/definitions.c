@@ -153,7 +153,7 @@ static struct holder *make_holder(struct definitions *d, struct wire_str agent)
     return o;
 }
 
-/* A hold is made with its table entry; a holder without any may stay for a while. */
+/* A hold is made with its table entry; a holder without any may stay until the next expiry. */
 static int make_hold(struct definitions *d, struct wire_str agent, struct definition *def, struct hold **out)
 {
     struct holder *o = make_holder(d, agent);
@@ -311,12 +311,28 @@ static size_t expire_of(struct definitions *d, struct holder *o, int64_t positio
     return n;
 }
 
+/* Before anything is told: the texts that are told are those of holders. */
+static void free_idle_holders(struct definitions *d)
+{
+    struct holder *o;
+    size_t i = 0;
+
+    while ((o = map_next(&d->holders, &i))) {
+        if (o->holds.count)
+            continue;
+        (void)map_del(&d->holders, o->id, o->id_len);
+        free_holder(d, o);
+        i--; /* the next one may have moved here */
+    }
+}
+
 size_t definitions_expire(struct definitions *d, int64_t position, struct wall before, size_t most,
                           definitions_dropped fn, void *arg)
 {
     struct holder *o;
     size_t i = 0, n = 0;
 
+    free_idle_holders(d);
     while (n < most && (o = map_next(&d->holders, &i)))
         n += expire_of(d, o, position, before.ms, most - n, fn, arg);
     return n;

@@ -90,6 +90,10 @@ static const struct count counts[] = {
     {COUNTER("dropped_holds_total", "",
              "Definitions let go because no kept batch of their holder uses them."),
      F(pruned_definitions)},
+    {COUNTER(
+         "expired_agents_total", "",
+         "Agents whose watermarks were let go, because nothing as old as their last batch would be taken."),
+     F(expired_agents)},
     {COUNTER("snapshots_total", "", "Snapshots of the series made for readers."), F(snapshots)},
 };
 #undef F

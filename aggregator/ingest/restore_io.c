@@ -7,6 +7,7 @@
 
 enum {
     EXPIRE_AT_ONCE = 256,
+    AGENTS_AT_ONCE = 32,
     HOLD_MARGIN_S = 600, /* a definition outlives the batches that use it */
     REPLAY_MARGIN_S = 60,
 };
@@ -237,6 +238,19 @@ static void pruned(void *arg, int64_t left, int code)
         (void)journal_drop_holds(g->journal, d.v, d.n, dropped, g);
 }
 
+static void on_past(void *arg, struct wire_str agent)
+{
+    struct ingest *g = arg;
+
+    (void)journal_forget_agent(g->journal, agent, dropped, g);
+}
+
+/* Agents that will not come back, a few at a time: should the wall clock leap ahead for a moment, few are lost. */
+static void expire_agents(struct ingest *g)
+{
+    g->f.expired_agents += admission_expire(g->admission, loop_wall(g->loop), AGENTS_AT_ONCE, on_past, g);
+}
+
 /* Batches that the roll-ups contain and that are old enough go. */
 static void prune(struct ingest *g)
 {
@@ -262,6 +276,8 @@ static void persisted(void *arg, int code)
     if (code == 0) {
         g->persisted = p->position;
         prune(g);
+        if (g->journal)
+            expire_agents(g);
     }
     mem_free(&g->state_mem, p, sizeof *p);
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -436,6 +437,40 @@ static void test_decoding_is_total(void **state)
     buf_free(&again);
 }
 
+static void count(void *arg, struct wire_str agent)
+{
+    *(unsigned *)arg += agent.n == 5;
+}
+
+/* Agents come and go without end: those that will not be missed are let go, a few at a time, and no other. */
+static void test_agents_expire(void **state)
+{
+    struct mem m = {0};
+    struct admission *a = make(&m);
+    const int64_t week = 7 * 86400000LL;
+    unsigned told = 0;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        struct admission_facts f = facts(9, 1, 1, 0, true);
+        char id[6];
+
+        (void)snprintf(id, sizeof id, "w%04d", i);
+        f.agent = str(id);
+        f.now.ms = NOW + (i == 77);
+        assert_int_equal(give(a, &f).reason, WIRE_OK);
+    }
+    assert_int_equal(admission_expire(a, (struct wall){NOW + week}, 5000, count, &told), 0);
+    assert_int_equal(admission_expire(a, (struct wall){NOW + week + 1}, 300, count, &told), 300);
+    while (admission_expire(a, (struct wall){NOW + week + 1}, 32, count, &told))
+        continue;
+    assert_int_equal(told, 999);
+    assert_int_equal(admission_stats(a).agents, 1);
+    assert_int_equal(admission_forget(a, str("w0077")), 0);
+    admission_free(&a);
+    assert_int_equal(m.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_refusals_are_told_again_while_the_digest_is_kept),
         cmocka_unit_test(test_too_many_holes),
         cmocka_unit_test(test_epochs_are_bounded),
+        cmocka_unit_test(test_agents_expire),
         cmocka_unit_test(test_without_memory_nothing_changes),
         cmocka_unit_test(test_against_the_model),
         cmocka_unit_test(test_decoding_is_total),
