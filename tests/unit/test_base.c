@@ -1,10 +1,12 @@
 /* The base: errors, budgets, buffers, arena, hash table, civil time, randomness. */
 #include <limits.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -14,6 +16,7 @@
 #include "common/base/err.h"
 #include "common/base/map.h"
 #include "common/base/mem.h"
+#include "common/base/number.h"
 #include "common/base/rng.h"
 
 static void errors_are_bounded(void **state)
@@ -232,6 +235,46 @@ static void randomness_repeats(void **state)
     assert_int_equal(rng_below(&a, 1), 0);
 }
 
+static void is_shortest(double v)
+{
+    char out[NUMBER_TEXT], want[NUMBER_TEXT];
+
+    for (int precision = 15; precision <= 17; precision++) {
+        (void)snprintf(want, sizeof want, "%.*g", precision, v);
+        if (strtod(want, NULL) == v)
+            break;
+    }
+    if (fabs(v) < 9e15 && v == rint(v)) /* whole numbers are written out */
+        (void)snprintf(want, sizeof want, "%.0f", fabs(v) + 0.0 == 0 ? 0.0 : v);
+    assert_int_equal(number_text(v, out), strlen(want));
+    assert_string_equal(out, want);
+}
+
+/* Decimals of every length and size, with the doubles just beside them, and doubles of any bits. */
+static void a_number_has_its_shortest_text(void **state)
+{
+    struct rng r;
+
+    (void)state;
+    rng_seed(&r, 9);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t bits = rng_next(&r);
+        double v = (double)(rng_next(&r) >> (11 + rng_below(&r, 53))) / pow(10, (double)rng_below(&r, 19));
+
+        v = bits & 1 ? v : -v;
+        is_shortest(v);
+        is_shortest(nextafter(v, INFINITY));
+        is_shortest(nextafter(v, -INFINITY));
+        memcpy(&v, &bits, sizeof v);
+        if (isfinite(v))
+            is_shortest(v);
+    }
+    is_shortest(0.0001);
+    is_shortest(0.00001);
+    is_shortest(999999999.999999);
+    is_shortest(9999999999999.99);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +286,7 @@ int main(void)
         cmocka_unit_test(siphash_is_siphash),
         cmocka_unit_test(civil_time),
         cmocka_unit_test(randomness_repeats),
+        cmocka_unit_test(a_number_has_its_shortest_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
