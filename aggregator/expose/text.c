@@ -22,26 +22,49 @@ static void escaped(struct buf *out, const char *s, bool quotes)
     }
 }
 
+static uint8_t *copy(uint8_t *p, const char *s, size_t n)
+{
+    memcpy(p, s, n);
+    return p + n;
+}
+
+static uint8_t *copy_escaped(uint8_t *p, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '\\' || *s == '"' || *s == '\n')
+            *p++ = '\\';
+        *p++ = *s == '\n' ? 'n' : (uint8_t)*s;
+    }
+    return p;
+}
+
+/* Most of a page are labels, so room is made once for all of a line, as if every byte of the values had to be escaped. */
 static void put_labels(struct buf *out, const struct label *labels, size_t n, const char *le)
 {
-    bool first = true;
+    size_t most = le ? strlen(le) + 8 : 2;
+    uint8_t *p;
 
+    if (!n && !le)
+        return;
+    for (size_t i = 0; i < n; i++)
+        most += strlen(labels[i].name) + 2 * strlen(labels[i].value) + 4;
+    if (!buf_reserve(out, most))
+        return;
+    p = out->data + out->len;
     for (size_t i = 0; i < n; i++) {
-        buf_u8(out, first ? '{' : ',');
-        buf_str(out, labels[i].name);
-        buf_put(out, "=\"", 2);
-        escaped(out, labels[i].value, true);
-        buf_u8(out, '"');
-        first = false;
+        *p++ = i ? ',' : '{';
+        p = copy(p, labels[i].name, strlen(labels[i].name));
+        p = copy(p, "=\"", 2);
+        p = copy_escaped(p, labels[i].value);
+        *p++ = '"';
     }
     if (le) {
-        buf_put(out, first ? "{le=\"" : ",le=\"", 5);
-        buf_str(out, le);
-        buf_u8(out, '"');
-        first = false;
+        p = copy(p, n ? ",le=\"" : "{le=\"", 5);
+        p = copy(p, le, strlen(le));
+        *p++ = '"';
     }
-    if (!first)
-        buf_u8(out, '}');
+    *p++ = '}';
+    out->len = (size_t)(p - out->data);
 }
 
 static void put_value(struct buf *out, double v)
