@@ -154,6 +154,11 @@ bench-agent: all $(BUILD)/bench/bench_agent $(BUILD)/bench/bare_read
 	$(BUILD)/bench/bench_agent
 	$(PYTHON) tests/bench/bench_agent.py $(BUILD)
 endif
+ifneq ($(wildcard tests/bench/bench_ingest_tls.py),)
+bench-ingest: all $(BUILD)/bench/bench_ingest $(BUILD)/bench/load_tls
+	$(BUILD)/bench/bench_ingest
+	$(PYTHON) tests/bench/bench_ingest_tls.py $(BUILD)
+endif
 
 # ---- generated files that are kept in the tree: example configuration and option pages ----------------------------------
 KEPT := conf/agent.ini conf/aggregator.ini packaging/man/securebase-agent.ini.5 packaging/man/securebase-aggregator.ini.5
