@@ -20,7 +20,7 @@
 #include "common/daemon/daemon.h"
 #include "version.h"
 
-enum { PATH_MOST = 4096 };
+enum { PATH_MOST = 4096, DRAIN_S = 3, LOOK_MS = 1000, LOOK_EARLY_MS = 50 };
 
 struct aggregator {
     struct aggregator_params p;
@@ -36,7 +36,8 @@ struct aggregator {
     struct decide *decide;
     struct wall started;
     atomic_int_fast64_t reloads, failed_reloads, reloaded_ms;
-    bool told_ready, failed;
+    struct timer *stop_by;
+    bool told_ready, failed, reload_wanted;
 };
 
 static const char *path_of(const struct aggregator *a, const char *name, char out[PATH_MOST])
@@ -55,12 +56,12 @@ static bool is_ready(void *arg)
     return ingest_ready(a->ingest);
 }
 
-static void ask_view(void *arg, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
-                     void *done_arg)
+static int ask_view(void *arg, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
+                    void *done_arg)
 {
     struct aggregator *a = arg;
 
-    ingest_ask(a->ingest, loop, done, done_arg);
+    return ingest_ask(a->ingest, loop, done, done_arg);
 }
 
 static void more_metrics(void *arg, struct sink *out)
@@ -103,12 +104,15 @@ static void forget_end(struct forgetting *f, int code, const char *text)
         mem_free(NULL, f, sizeof *f);
 }
 
-static void forget_now(struct forgetting *f)
+/* again: this act was ordered before. Whether it was carried out then nobody knows, but to do it twice does no harm. */
+static void forget_now(struct forgetting *f, bool again)
 {
     struct err e = {0};
     int rc = ingest_forget_agent(f->a->ingest, f->agent, &e);
 
-    if (!rc)
+    if (again && rc == ERR_NOTFOUND)
+        rc = 0;
+    else if (!rc)
         LOG(f->a->p.log, LOG_INFO, "main", "agent forgotten", kv_s("agent", f->agent),
             kv_s("who", f->actor.who), kv_s("reason", f->actor.reason));
     forget_end(f, rc, e.text);
@@ -118,12 +122,10 @@ static void audited(void *arg, int code)
 {
     struct forgetting *f = arg;
 
-    if (code == ERR_EXISTS)
-        forget_end(f, 0, ""); /* this request was carried out before */
-    else if (code)
+    if (code && code != ERR_EXISTS)
         forget_end(f, code, "the audit could not be written, so nothing was done");
     else
-        forget_now(f);
+        forget_now(f, code == ERR_EXISTS);
 }
 
 static void forget_begin(void *arg)
@@ -159,12 +161,14 @@ static void forget_agent(void *arg, const char *agent, const struct serve_actor 
 
 /* ---- signals ---- */
 
-static void reload_parts(struct aggregator *a, const struct config *fresh, struct buf *report, struct err *e,
-                         int *rc)
+/* What can be wrong is looked at before the first part takes anything over. */
+static int reload_parts(struct aggregator *a, const struct config *fresh, struct buf *report, struct err *e)
 {
-    *rc = ingest_reload(a->ingest, fresh, report, e);
-    if (!*rc)
-        *rc = serve_reload(a->serve, fresh, e);
+    int rc = serve_check_files(fresh, e);
+
+    if (!rc)
+        rc = ingest_reload(a->ingest, fresh, report, e);
+    return rc ? rc : serve_reload(a->serve, fresh, e);
 }
 
 static void reload(void *arg)
@@ -175,11 +179,15 @@ static void reload(void *arg)
     struct config *fresh;
     int rc = ERR_CONFIG;
 
+    if (!a->told_ready) { /* the ingest thread would not answer before it has restored */
+        a->reload_wanted = true;
+        return;
+    }
     daemon_notify("RELOADING=1");
     buf_init(&report, NULL, 65536);
     fresh = cli_load(a->p.program, a->p.cli, &report, &e);
     if (fresh)
-        reload_parts(a, fresh, &report, &e, &rc);
+        rc = reload_parts(a, fresh, &report, &e);
     if (rc) {
         atomic_fetch_add(&a->failed_reloads, 1);
         LOG(a->p.log, LOG_ERROR, "main", "reload refused, the old configuration holds", kv_e(&e),
@@ -235,7 +243,20 @@ static void dump(void *arg)
 {
     struct aggregator *a = arg;
 
-    ingest_ask(a->ingest, a->loop, dumped, a);
+    (void)ingest_ask(a->ingest, a->loop, dumped, a);
+}
+
+static void end(void *arg)
+{
+    loop_stop(((struct aggregator *)arg)->loop);
+}
+
+/* This loop turns on until what the serve thread has asked for is answered. */
+static void begin_end(struct aggregator *a)
+{
+    timer_stop(a->watchdog);
+    timer_set(a->stop_by, span_s(DRAIN_S));
+    serve_drain(a->serve, a->loop, end, a);
 }
 
 static void stop(void *arg)
@@ -244,10 +265,10 @@ static void stop(void *arg)
 
     daemon_notify("STOPPING=1");
     LOG0(a->p.log, LOG_INFO, "main", "stopping");
-    loop_stop(a->loop);
+    begin_end(a);
 }
 
-/* Every half of the watchdog's time, and every 100 ms until ready: a view that comes back shows that the ingest thread turns. */
+/* Every half of the watchdog's time, and more often until ready: a view that comes back shows that the ingest thread turns. */
 static void beat(void *arg, struct gathered *g)
 {
     gathered_free(&g);
@@ -261,7 +282,7 @@ static void watch(void *arg)
 
     if (ingest_failed(a->ingest)) {
         a->failed = true;
-        loop_stop(a->loop);
+        begin_end(a);
         return;
     }
     if (!a->told_ready && ingest_ready(a->ingest)) {
@@ -270,11 +291,14 @@ static void watch(void *arg)
             kv_s("region", option_text(config_section(a->config, "aggregator"), "region")),
             kv_i("ingest_port", ingest_port(a->ingest)), kv_i("http_port", serve_port(a->serve)));
         daemon_notify("READY=1");
+        if (a->reload_wanted)
+            reload(a);
     }
     if (a->told_ready && a->watchdog_every.ns)
-        ingest_ask(a->ingest, a->loop, beat, a);
-    if (!a->told_ready || a->watchdog_every.ns)
-        timer_set(a->watchdog, a->told_ready ? a->watchdog_every : span_ms(50));
+        (void)ingest_ask(a->ingest, a->loop, beat, a);
+    timer_set(a->watchdog, !a->told_ready         ? span_ms(LOOK_EARLY_MS)
+                           : a->watchdog_every.ns ? a->watchdog_every
+                                                  : span_ms(LOOK_MS));
 }
 
 /* ---- start and stop ---- */
@@ -348,7 +372,8 @@ struct aggregator *aggregator_start(const struct aggregator_params *p, struct er
     }
     a->watchdog_every = daemon_watchdog_interval();
     a->watchdog = timer_new(a->loop, watch, a);
-    if (!a->watchdog) {
+    a->stop_by = timer_new(a->loop, end, a);
+    if (!a->watchdog || !a->stop_by) {
         err_set(e, ERR_NOMEM, "no memory");
         aggregator_stop(&a);
     }
@@ -370,11 +395,12 @@ void aggregator_stop(struct aggregator **a)
 
     if (!x)
         return;
+    control_close(&x->control); /* before what its answers order */
     serve_stop(&x->serve);
     ingest_stop(&x->ingest);
     decide_stop(&x->decide);
-    control_close(&x->control);
     timer_free(&x->watchdog);
+    timer_free(&x->stop_by);
     signals_free(&x->signals);
     loop_free(&x->loop);
     if (x->lock >= 0)

@@ -33,8 +33,11 @@ struct serve {
     char region[128], role[32];
     struct timer *watch;
     struct waiting *head, **tail;
-    unsigned n_waiting;
-    bool asked;
+    unsigned n_waiting, acting;
+    bool asked, draining;
+    struct loop *drain_loop; /* borrowed; NULL: told already, or nobody waits */
+    void (*drained)(void *arg);
+    void *drain_arg;
     struct mono asked_at;
     uint64_t scrapes, shed, refused_host;
     struct span worst_page;
@@ -233,6 +236,14 @@ static void end_waiting(struct serve *s, struct gathered *g)
 
 static void ask(struct serve *s);
 
+static void look_drained(struct serve *s)
+{
+    if (!s->drain_loop || s->asked || s->acting)
+        return;
+    (void)loop_post(s->drain_loop, s->drained, s->drain_arg);
+    s->drain_loop = NULL;
+}
+
 static void view_came(void *arg, struct gathered *g)
 {
     struct serve *s = arg;
@@ -244,13 +255,15 @@ static void view_came(void *arg, struct gathered *g)
     gathered_free(&g);
     if (s->head)
         ask(s);
+    look_drained(s);
 }
 
 static void ask(struct serve *s)
 {
-    s->asked = true;
     s->asked_at = loop_mono(s->loop);
-    s->p.ask(s->p.arg, s->loop, view_came, s);
+    s->asked = s->p.ask(s->p.arg, s->loop, view_came, s) == 0;
+    if (!s->asked)
+        end_waiting(s, NULL);
 }
 
 static void watch(void *arg)
@@ -307,10 +320,20 @@ static void health(struct serve *s, struct http_exchange *x, const char *path)
         answer_text(x, ready ? 200 : 503, ready ? "ready\n" : "replaying the journal\n");
 }
 
+struct act {
+    struct serve *s;
+    struct http_exchange *x;
+};
+
 static void acted(void *arg, int code, const char *text)
 {
-    struct http_exchange *x = arg;
+    struct act *a = arg;
+    struct serve *s = a->s;
+    struct http_exchange *x = a->x;
 
+    mem_free(NULL, a, sizeof *a);
+    s->acting--;
+    look_drained(s);
     if (code == 0)
         http_answer(x, 200, "application/json", NULL, 0, "{\"done\":true}\n", 14);
     else if (code == ERR_NOTFOUND)
@@ -323,6 +346,7 @@ static void act(struct serve *s, struct http_exchange *x)
 {
     struct serve_actor actor = {.who = ""};
     char agent[256];
+    struct act *a;
 
     if (!access_may_act(x, actor.who, sizeof actor.who)) {
         answer_error(x, 403, "identity", "acting needs the unix socket, or TLS with the role operator");
@@ -336,7 +360,14 @@ static void act(struct serve *s, struct http_exchange *x)
                      "agent, reason (to 255 bytes) and request_id (to 127 bytes) are needed");
         return;
     }
-    s->p.forget_agent(s->p.arg, agent, &actor, s->loop, acted, x);
+    a = mem_alloc(NULL, sizeof *a);
+    if (!a) {
+        answer_error(x, 503, "unavailable", "no memory");
+        return;
+    }
+    *a = (struct act){s, x};
+    s->acting++;
+    s->p.forget_agent(s->p.arg, agent, &actor, s->loop, acted, a);
 }
 
 static void handle(struct serve *s, struct http_exchange *x)
@@ -344,7 +375,9 @@ static void handle(struct serve *s, struct http_exchange *x)
     const char *method = http_method(x), *path = http_path(x);
     bool reading = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 
-    if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0)
+    if (s->draining)
+        answer_error(x, 503, "unavailable", "this aggregator is stopping");
+    else if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0)
         health(s, x, path);
     else if (strcmp(path, "/api/v1/agents/forget") == 0 && strcmp(method, "POST") == 0)
         act(s, x);
@@ -470,6 +503,41 @@ out:
     return NULL;
 }
 
+struct drain {
+    struct serve *s;
+    struct loop *loop;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void drain_now(void *arg)
+{
+    struct drain *d = arg;
+    struct serve *s = d->s;
+
+    s->draining = true;
+    s->drain_loop = d->loop;
+    s->drained = d->done;
+    s->drain_arg = d->arg;
+    mem_free(NULL, d, sizeof *d);
+    end_waiting(s, NULL);
+    http_server_drain(s->tcp);
+    if (s->local)
+        http_server_drain(s->local);
+    look_drained(s);
+}
+
+void serve_drain(struct serve *s, struct loop *loop, void (*done)(void *arg), void *arg)
+{
+    struct drain *d = mem_alloc(NULL, sizeof *d);
+
+    if (!d)
+        return; /* the caller's own deadline ends the wait */
+    *d = (struct drain){s, loop, done, arg};
+    if (loop_post(s->loop, drain_now, d) != 0)
+        mem_free(NULL, d, sizeof *d);
+}
+
 static void stop_loop(void *arg)
 {
     struct serve *s = arg;
@@ -500,6 +568,16 @@ void serve_stop(struct serve **s)
 unsigned serve_port(const struct serve *s)
 {
     return http_server_port(s->tcp);
+}
+
+int serve_check_files(const struct config *config, struct err *e)
+{
+    struct tls_files files = tls_files(config_section(config, "http"));
+    struct tls_server *t = files.cert ? tls_server_new(&files, e) : NULL;
+    int rc = files.cert && !t ? err_prefix(e, "[http]") : 0;
+
+    tls_server_free(&t);
+    return rc;
 }
 
 /* ---- reload: the new options are taken over on the serve thread, while the caller waits ---- */

@@ -37,9 +37,10 @@ bool ingest_ready(const struct ingest *in); /* restored and replayed */
 bool ingest_failed(
     const struct ingest *in); /* restoring failed for good: the log says why, and the process should end */
 unsigned ingest_port(const struct ingest *in);
-/* done(done_arg, g) is called on `loop` and takes g over; g NULL: no memory, or not ready yet. */
-void ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
-                void *done_arg);
+/* done(done_arg, g) is called on `loop` and takes g over; g NULL: no memory, or not ready yet. `loop` must live until then. A
+ * code: done will not be called. */
+int ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
+               void *done_arg);
 
 /* From any thread but the ingest thread; block until it has answered. */
 /* Certificates, tokens, percentile sections, limits. On error the old configuration stays; else the new one is borrowed. */

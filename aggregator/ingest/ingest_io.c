@@ -318,16 +318,19 @@ static void gather(void *arg)
     }
 }
 
-void ingest_ask(struct ingest *g, struct loop *loop, void (*done)(void *done_arg, struct gathered *v),
-                void *done_arg)
+int ingest_ask(struct ingest *g, struct loop *loop, void (*done)(void *done_arg, struct gathered *v),
+               void *done_arg)
 {
     struct question *q = malloc(sizeof *q);
+    int rc;
 
     if (!q)
-        return; /* the asker's own deadline ends the wait */
+        return ERR_NOMEM;
     *q = (struct question){.g = g, .loop = loop, .done = done, .arg = done_arg};
-    if (loop_post(g->loop, gather, q) != 0)
+    rc = loop_post(g->loop, gather, q);
+    if (rc != 0)
         free(q);
+    return rc;
 }
 
 /* ---- what blocks the asker ---- */

@@ -73,3 +73,72 @@ def test_absent_agent_stays_absent_over_a_restart(aggregator):
     s.good()
     assert s.visible(4)["batches"] == before["batches"] + 1
     assert a.metrics()[up] == 1
+
+
+def test_stop_while_asked(aggregator):
+    """Stopping while scrapes and acts are under way harms nothing."""
+    for _ in range(5):
+        a = aggregator(sections=[SECTION])
+        s = Subject(a)
+        s.good()
+        over = threading.Event()
+
+        def scrape(a=a, over=over):
+            while not over.is_set():
+                try:
+                    get(a.url + "/metrics", timeout=5)
+                except Exception:  # pylint: disable=broad-except
+                    pass
+
+        threads = [threading.Thread(target=scrape) for _ in range(4)]
+        for t in threads:
+            t.start()
+        time.sleep(0.5)
+        support.sbctl(a, "agents", "forget", s.agent, "--reason", "gone", check=False)
+        status = a.stop()
+        over.set()
+        for t in threads:
+            t.join()
+        assert status == 0, a.tail()
+
+
+def test_repeated_act_is_done(aggregator):
+    """A request id that the audit knows already does not make an act that failed look done."""
+    a = aggregator()
+    s = Subject(a)
+    s.good()
+    s.visible(1)
+
+    def forget():
+        path = "/api/v1/agents/forget?" + urllib.parse.urlencode({"agent": s.agent, "reason": "r", "request_id": "one"})
+        return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "--unix-socket", a.socket,
+                               "http://localhost" + path], capture_output=True, text=True, check=True).stdout
+
+    assert forget() == "200" and s.entry() is None
+    s.epoch += 1
+    s.seq = 1
+    s.good()
+    s.visible(1)
+    assert forget() == "200" and s.entry() is None
+
+
+def test_refused_reload_changes_nothing(aggregator, ca, tmp_path):
+    """A reload is taken as a whole or not at all: here the reading listener's files are wrong, so the other parts keep theirs."""
+    mine = tmp_path / "files"
+    mine.mkdir()
+    for name in ("ca.pem", "server.pem", "server.key"):
+        shutil.copy(f"{ca}/{name}", mine / name)
+    a = aggregator(start=False, http={"ca": mine / "ca.pem", "cert": mine / "server.pem", "key": mine / "server.key"},
+                   sections=[SECTION])
+    support.Process.start(a)
+    wait_for(lambda: support.sbctl(a, "status", check=False).returncode == 0, 30, why="ready")
+    s = Subject(a)
+    s.good()
+    s.close()
+    (mine / "server.pem").write_text("nothing")
+    a.sections = [x for x in a.sections if x[0] != "percentile took"]
+    a.write()
+    a.signal(signal.SIGHUP)
+    wait_for(lambda: "reload refused" in a.output(), 20, why="reload refused")
+    out = support.sbctl(a, "--json", "percentiles", TOOK)
+    assert '"took"' in out.stdout, out.stdout

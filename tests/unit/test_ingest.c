@@ -186,7 +186,7 @@ static double latest(struct site *s, const char *name)
     const struct family *f;
     double v;
 
-    ingest_ask(s->in, s->loop, seen, s);
+    assert_int_equal(ingest_ask(s->in, s->loop, seen, s), 0);
     assert_int_equal(loop_run(s->loop), 0);
     assert_non_null(s->view);
     assert_non_null(s->view->snap);
@@ -294,7 +294,7 @@ static uint64_t percentile_count(struct site *s)
 {
     uint64_t n;
 
-    ingest_ask(s->in, s->loop, seen, s);
+    assert_int_equal(ingest_ask(s->in, s->loop, seen, s), 0);
     assert_int_equal(loop_run(s->loop), 0);
     assert_int_equal(s->view->snap->n_percentiles, 1);
     n = s->view->snap->percentiles[0].n_groups ? s->view->snap->percentiles[0].groups[0].windows[0].n : 0;
