@@ -439,7 +439,7 @@ static int begin(struct agent *a, struct err *e)
         return rc;
     groups_init(&a->groups, &g, a->batch, &a->mem);
     a->phase_ms = (int64_t)(siphash13(no_seed, a->id, strlen(a->id)) % (uint64_t)span_to_ms(a->batch));
-    a->codec = wire_codec_new(3);
+    a->codec = wire_codec_new(1);
     a->runner = make_runner(a, a->p.config, e);
     if (!a->runner)
         return e->code;

@@ -1,4 +1,5 @@
 /* securebase-agent: the command line, the signals, the loop. */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -193,6 +194,7 @@ int main(int argc, char **argv)
     int status;
 
     daemon_early();
+    (void)mallopt(M_ARENA_MAX, 1); /* its few threads are never busy at once: one heap keeps less */
     loop_library_log(NULL);
     arena_init(&rows, NULL, 0);
     program.rows = agent_sections(&rows, &program.n_rows);

@@ -354,7 +354,7 @@ struct spool_store *spool_store_open(const struct spool_store_params *p)
     if (!s)
         return NULL;
     s->p = *p;
-    s->codec = wire_codec_new(3);
+    s->codec = wire_codec_new(1);
     s->p.path = strdup(p->path);
     s->p.agent = strdup(p->agent);
     if (!s->codec || !s->p.path || !s->p.agent) {
