@@ -145,7 +145,7 @@ bool agent_loopback_url(const char *url)
         size_t n = strlen(hosts[i]);
 
         if (strncmp(url, hosts[i], n) == 0 && strchr(":/", url[n]))
-            return true;
+            return !strchr(url, '@'); /* "localhost:80@" is a user and a password before another host */
     }
     if (strncmp(url, "http://127.", 11) != 0)
         return false;

@@ -11,17 +11,27 @@ static bool name_char(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
+static uint8_t mapped(uint8_t c)
+{
+    return name_char((char)c) || c == ':' ? c : '_';
+}
+
 static void put_mapped(struct buf *b, const uint8_t *p, size_t n)
 {
     if (n && *p >= '0' && *p <= '9')
         buf_u8(b, '_');
     for (size_t i = 0; i < n; i++)
-        buf_u8(b, name_char((char)p[i]) || p[i] == ':' ? p[i] : '_');
+        buf_u8(b, mapped(p[i]));
 }
 
+/* As it will be sent: "node.load1" begins with "node_" too. */
 static bool begins(const struct bytes *s, const char *with)
 {
-    return s->n >= strlen(with) && memcmp(s->p, with, strlen(with)) == 0;
+    size_t i = 0;
+
+    while (with[i] && i < s->n && mapped(s->p[i]) == (uint8_t)with[i])
+        i++;
+    return !with[i];
 }
 
 static void put_suffix(struct buf *b, const char *suffix)

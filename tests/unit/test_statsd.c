@@ -143,6 +143,14 @@ static void test_names_and_tags(void **state)
                         "app_node_x 1\napp_securebase_y_total 1\n_9lives 1\na_b_c 1\nz_total 1\n");
     page_free(&p);
     statsd_free(&s);
+    p = page_new(); /* names that only the rule makes into those of the host, or of this program */
+    s = make(100);
+    send_text(s, "node.load1:1|g\nnode-load5:1|g\nsecurebase.agent.ticks:1|c\nnodes.up:1|g\nnode:1|g\n");
+    assert_string_equal(flush(&p, s),
+                        "app_node_load1 1\napp_node_load5 1\napp_securebase_agent_ticks_total 1\n"
+                        "nodes_up 1\nnode 1\n");
+    page_free(&p);
+    statsd_free(&s);
     p = page_new();
     s = make(100);
     send_text(
