@@ -561,9 +561,9 @@ void agent_status(struct agent *a, struct status *s)
                          .spool = spool_totals(a->spool),
                          .ship = *shipping_state(a->shipping),
                          .endpoint = shipping_endpoint(a->shipping),
-                         .trouble = shipping_trouble(a->shipping),
                          .last = shipping_last(a->shipping),
                          .last_seal = a->last_seal};
+    s->trouble = shipping_trouble(a->shipping, &s->trouble_at, &s->trouble_over);
 }
 
 void agent_dump(struct agent *a)

@@ -39,7 +39,7 @@ static void show(struct control *c, struct http_exchange *x, const char *path)
     if (json)
         rc = status_json(&s, &b);
     else if (strcmp(path, "/spool") == 0)
-        rc = status_spool_text(&s.spool, &b);
+        rc = status_spool_text(&s.spool, s.now, &b);
     else
         rc = status_text(&s, &b);
     answer(x, rc == 0 ? 200 : 500, json ? "application/json" : "text/plain; charset=utf-8", &b);

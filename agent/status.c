@@ -58,7 +58,9 @@ static void put_ship(cJSON *root, const struct status *s)
 
     (void)cJSON_AddStringToObject(o, "state", ship_state_name(s->ship.state));
     (void)cJSON_AddStringToObject(o, "endpoint", s->endpoint);
-    (void)cJSON_AddStringToObject(o, "trouble", s->trouble);
+    (void)cJSON_AddStringToObject(o, "trouble", s->trouble_over ? "" : s->trouble);
+    (void)cJSON_AddStringToObject(o, "last_trouble", s->trouble);
+    put_time(o, "last_trouble_at", s->trouble_at);
     put_time(o, "last_acknowledged", s->last);
     (void)cJSON_AddNumberToObject(o, "requests", (double)s->ship.stats.sent);
     (void)cJSON_AddNumberToObject(o, "failures", (double)s->ship.stats.failures);
@@ -96,19 +98,57 @@ int status_json(const struct status *s, struct buf *out)
     return text && !out->full ? 0 : ERR_NOMEM;
 }
 
+/* ---- for people ---- */
+
+enum { HUMAN = 32 };
+
+/* "4.2 s", "3m 12s", "5h 2m", "12d 3h". */
+static const char *human_span(struct span d, char out[HUMAN])
+{
+    long long s = d.ns > 0 ? (long long)(d.ns / 1000000000) : 0;
+
+    if (s < 60)
+        (void)snprintf(out, HUMAN, "%.1f s", d.ns > 0 ? span_seconds(d) : 0.0);
+    else if (s < 3600)
+        (void)snprintf(out, HUMAN, "%lldm %llds", s / 60, s % 60);
+    else if (s < 2 * 86400)
+        (void)snprintf(out, HUMAN, "%lldh %lldm", s / 3600, s / 60 % 60);
+    else
+        (void)snprintf(out, HUMAN, "%lldd %lldh", s / 86400, s / 3600 % 24);
+    return out;
+}
+
+static const char *human_bytes(uint64_t n, char out[HUMAN])
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double v = (double)n / 1024;
+    size_t i = 0;
+
+    if (n < 1024) {
+        (void)snprintf(out, HUMAN, "%llu bytes", (unsigned long long)n);
+        return out;
+    }
+    while (v >= 1024 && i + 1 < sizeof units / sizeof *units) {
+        v /= 1024;
+        i++;
+    }
+    (void)snprintf(out, HUMAN, "%.1f %s", v, units[i]);
+    return out;
+}
+
 static void line(struct buf *out, const char *name, struct spool_count c)
 {
     buf_fmt(out, "  %-28s %12llu batches %14llu values\n", name, (unsigned long long)c.batches,
             (unsigned long long)c.values);
 }
 
-int status_spool_text(const struct spool_totals *t, struct buf *out)
+int status_spool_text(const struct spool_totals *t, struct wall now, struct buf *out)
 {
-    char name[64], time[WALL_TEXT];
+    char name[64], time[WALL_TEXT], have[HUMAN], most[HUMAN];
 
-    buf_fmt(out, "spool %s, epoch %llu, next batch %llu, %llu of %llu bytes\n",
-            t->disk ? "on disk" : "IN MEMORY ONLY", (unsigned long long)t->epoch,
-            (unsigned long long)t->next_seq, (unsigned long long)t->bytes, (unsigned long long)t->max_bytes);
+    buf_fmt(out, "spool %s, %s of %s, epoch %llu, next batch %llu\n", t->disk ? "on disk" : "IN MEMORY ONLY",
+            human_bytes(t->bytes, have), human_bytes(t->max_bytes, most), (unsigned long long)t->epoch,
+            (unsigned long long)t->next_seq);
     line(out, "produced", t->produced);
     line(out, "delivered", t->delivered);
     line(out, "spooled", t->spooled);
@@ -121,26 +161,40 @@ int status_spool_text(const struct spool_totals *t, struct buf *out)
     }
     for (int i = 0; i < SPOOL_REFUSALS; i++)
         if (t->refused[i])
-            buf_fmt(out, "  refused, %-41s %20llu values\n", refusal(i), (unsigned long long)t->refused[i]);
+            buf_fmt(out, "  refused, %-41s %14llu values\n", refusal(i), (unsigned long long)t->refused[i]);
     if (t->oldest.ms)
-        buf_fmt(out, "  oldest sealed %s\n", wall_text(t->oldest, time));
+        buf_fmt(out, "  oldest sealed %s ago, at %s\n", human_span(wall_sub(now, t->oldest), have),
+                wall_text(t->oldest, time));
     if (*t->trouble)
-        buf_fmt(out, "  last trouble: %s\n", t->trouble);
+        buf_fmt(out, "  last trouble of the disk: %s\n", t->trouble);
     return out->full ? ERR_NOMEM : 0;
+}
+
+static void shipping_text(const struct status *s, struct buf *out)
+{
+    char time[WALL_TEXT], ago[HUMAN];
+
+    buf_fmt(out, "shipping: %s, to %s, last acknowledged ", ship_state_name(s->ship.state), s->endpoint);
+    if (s->last.ms)
+        buf_fmt(out, "%s ago\n", human_span(wall_sub(s->now, s->last), ago));
+    else
+        buf_str(out, "never\n");
+    if (*s->trouble)
+        buf_fmt(out, "  %s at %s: %s\n", s->trouble_over ? "last trouble, over by now," : "TROUBLE",
+                wall_text(s->trouble_at, time), s->trouble);
 }
 
 int status_text(const struct status *s, struct buf *out)
 {
-    char time[WALL_TEXT];
+    char up[HUMAN], used[HUMAN], memory[HUMAN];
 
-    buf_fmt(out, "agent %s in %s, %s, version %s\n", s->id, s->region, s->env, s->self.version);
-    buf_fmt(out, "%llu ticks (%llu missed), %u series, %llu samples, %.1f s of CPU, %llu KiB resident\n",
+    buf_fmt(out, "agent %s in %s, %s, version %s, for %s\n", s->id, s->region, s->env, s->self.version,
+            human_span(wall_sub(s->now, (struct wall){s->self.start_ms}), up));
+    buf_fmt(out, "sampling: %llu ticks (%llu missed), %u series, %llu samples; %s of CPU, %s of memory\n",
             (unsigned long long)s->self.ticks, (unsigned long long)s->self.missed, s->self.grids.series,
-            (unsigned long long)s->self.grids.samples, s->self.cpu_seconds,
-            (unsigned long long)s->self.resident_bytes / 1024);
-    buf_fmt(out, "shipping: %s to %s, last acknowledged %s\n", ship_state_name(s->ship.state), s->endpoint,
-            s->last.ms ? wall_text(s->last, time) : "never");
-    if (*s->trouble)
-        buf_fmt(out, "  trouble: %s\n", s->trouble);
-    return status_spool_text(&s->spool, out);
+            (unsigned long long)s->self.grids.samples,
+            human_span(span_ns((int64_t)(s->self.cpu_seconds * 1e9)), used),
+            human_bytes(s->self.resident_bytes, memory));
+    shipping_text(s, out);
+    return status_spool_text(&s->spool, s->now, out);
 }

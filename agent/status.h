@@ -13,15 +13,18 @@ struct status {
     struct self self;
     struct spool_totals spool;
     struct shipper ship;
-    const char *endpoint, *trouble;
-    struct wall last; /* acknowledgement; 0: none yet */
+    const char *endpoint;
+    const char *trouble; /* the newest of shipping; "": none yet */
+    struct wall trouble_at;
+    bool trouble_over; /* batches have been delivered since */
+    struct wall last;  /* acknowledgement; 0: none yet */
     struct wall last_seal;
 };
 
 /* 0, or ERR_NOMEM. */
 int status_json(const struct status *s, struct buf *out);
 int status_text(const struct status *s, struct buf *out);
-int status_spool_text(const struct spool_totals *t, struct buf *out);
+int status_spool_text(const struct spool_totals *t, struct wall now, struct buf *out);
 
 /* status_io.c: the verbs, spoken to a running agent by its socket. `words` as given on the command line, the first of them
  * "status" or "spool". Prints to stdout and stderr; returns the exit status. */

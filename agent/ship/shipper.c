@@ -197,6 +197,21 @@ static void superseded(struct step *t)
     effect(t, SHIP_DO_MOVE)->epoch = after > now ? after : now;
 }
 
+/* The epoch lies ahead of the aggregator's clock, and of this host's own by now: the spool was begun while the clock was
+ * wrong, and nothing of it will ever be taken. Where the clock is still wrong, so are the stamps: that is a dead letter. */
+static bool ahead_of_time(struct step *t)
+{
+    const struct spool_item *item = &t->s->item;
+
+    if (t->e->answer->reason != WIRE_EPOCH || t->e->wall.ms <= 0 || (uint64_t)t->e->wall.ms >= item->epoch ||
+        t->e->acked_epoch == item->epoch)
+        return false;
+    usable(t);
+    t->s->state = SHIP_MOVING;
+    effect(t, SHIP_DO_MOVE)->epoch = (uint64_t)t->e->wall.ms;
+    return true;
+}
+
 static void unusable(struct step *t)
 {
     t->s->stats.failures++;
@@ -243,8 +258,11 @@ static void batch_answer(struct step *t)
     case 405:
     case 411:
     case 413:
-    case 415:
-    case 422: dead(t, "refused for good"); break;
+    case 415: dead(t, "refused for good"); break;
+    case 422:
+        if (!ahead_of_time(t))
+            dead(t, "refused for good");
+        break;
     default: unusable(t);
     }
 }
@@ -271,8 +289,19 @@ static void definitions_answer(struct step *t)
     }
 }
 
+/* To ask again at once would be a circle. */
+static void unreadable(struct step *t)
+{
+    complain(t, "the spool does not give what it holds");
+    wait_for(t, backoff(t->s));
+}
+
 static void front(struct step *t)
 {
+    if (t->e->failed) {
+        unreadable(t);
+        return;
+    }
     if (!t->e->ok) {
         t->s->state = SHIP_IDLE;
         return;
@@ -303,7 +332,9 @@ unsigned shipper_step(struct shipper *s, const struct ship_event *e, struct ship
             definitions_answer(&t);
         break;
     case SHIP_EV_BODY:
-        if (s->state == SHIP_FINDING && e->found) {
+        if (s->state == SHIP_FINDING && e->failed) {
+            unreadable(&t);
+        } else if (s->state == SHIP_FINDING && e->found) {
             s->state = SHIP_DEFINING;
             s->stats.definitions++;
             (void)effect(&t, SHIP_DO_POST_DEFS);

@@ -42,7 +42,7 @@ const char *ship_state_name(enum ship_state s);
 
 enum ship_event_type {
     SHIP_EV_CHANGED, /* the spool may have something */
-    SHIP_EV_FRONT,   /* what it has: found, item */
+    SHIP_EV_FRONT,   /* what it has: ok, item; or that it could not look: failed */
     SHIP_EV_ANSWER,  /* to a batch or to definitions */
     SHIP_EV_BODY,    /* definitions are put together: found tells how many */
     SHIP_EV_MOVED,   /* numbered anew; ok false: it could not */
@@ -54,6 +54,7 @@ struct ship_event {
     struct mono now;
     struct wall wall;
     bool ok;                          /* FRONT: one is there; ANSWER: an HTTP answer came; MOVED */
+    bool failed;                      /* FRONT, BODY: the spool could not be read */
     bool ours;                        /* ANSWER: of our content type, and it could be read */
     int status;                       /* ANSWER */
     struct span retry_after;          /* ANSWER; 0: not told */
@@ -145,7 +146,8 @@ void shipping_wake(struct shipping *s); /* the spool changed */
 bool shipping_busy(const struct shipping *s);
 const struct shipper *shipping_state(const struct shipping *s);
 const char *shipping_endpoint(const struct shipping *s);
-const char *shipping_trouble(const struct shipping *s); /* what was last wrong; "" while all is well */
-struct wall shipping_last(const struct shipping *s);    /* of the last acknowledgement; 0: none */
+/* What was last wrong, "" for nothing yet; *at since when, *over whether batches have been delivered since. */
+const char *shipping_trouble(const struct shipping *s, struct wall *at, bool *over);
+struct wall shipping_last(const struct shipping *s); /* of the last acknowledgement; 0: none */
 
 #endif

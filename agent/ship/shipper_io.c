@@ -1,5 +1,6 @@
 /* The shell of the machine that sends: carries out its effects with the HTTP client and the spool, and brings it what came
  * of them. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,29 @@ struct shipping {
     bool defining;
     struct complaint complaint;
     char trouble[512];
+    struct wall trouble_at;
     struct wall last;
 };
 
 static void step(struct shipping *s, struct ship_event *e);
+
+static void trouble(struct shipping *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void trouble(struct shipping *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(s->trouble, sizeof s->trouble, fmt, ap);
+    va_end(ap);
+    s->trouble_at = loop_wall(s->p.loop);
+}
+
+static void unread(struct shipping *s)
+{
+    struct spool_totals t = spool_totals(s->p.spool);
+
+    trouble(s, "%s", *t.trouble ? t.trouble : "no memory");
+}
 
 static void on_front(void *arg, const struct spool_answer *a)
 {
@@ -38,8 +58,9 @@ static void on_front(void *arg, const struct spool_answer *a)
 
     buf_clear(&s->frame);
     buf_put(&s->frame, a->bytes.p, a->bytes.n);
-    if (s->frame.full)
-        e.ok = false;
+    e.failed = a->code < 0 || s->frame.full;
+    if (e.failed)
+        unread(s);
     step(s, &e);
 }
 
@@ -50,6 +71,9 @@ static void on_body(void *arg, const struct spool_answer *a)
 
     buf_clear(&s->body);
     buf_put(&s->body, a->bytes.p, a->bytes.n);
+    e.failed = a->code != 0 || s->body.full;
+    if (e.failed)
+        unread(s);
     step(s, &e);
 }
 
@@ -91,13 +115,11 @@ static void describe(struct shipping *s, const struct http_result *r, const stru
                      const struct wire_answer *a)
 {
     if (r->code != 0)
-        (void)snprintf(s->trouble, sizeof s->trouble, "%s: %s", r->reason, r->error);
+        trouble(s, "%s: %s", r->reason, r->error);
     else if (!e->ours)
-        (void)snprintf(s->trouble, sizeof s->trouble, "status %d of type \"%.60s\"", r->status,
-                       r->content_type);
+        trouble(s, "status %d of type \"%.60s\"", r->status, r->content_type);
     else
-        (void)snprintf(s->trouble, sizeof s->trouble, "status %d: %s %s", r->status,
-                       wire_reason_name(a->reason), a->error);
+        trouble(s, "status %d: %s %s", r->status, wire_reason_name(a->reason), a->error);
 }
 
 static void on_answer(void *arg, const struct http_result *r)
@@ -178,21 +200,31 @@ static void settle(struct shipping *s, const struct ship_effect *f)
 
 static void carry_out(struct shipping *s, const struct ship_effect *f)
 {
+    const struct spool_answer none = {.code = ERR_NOMEM}; /* where the spool was not even asked */
+
     switch (f->type) {
-    case SHIP_DO_FRONT: (void)spool_front(s->p.spool, on_front, s); break;
+    case SHIP_DO_FRONT:
+        if (spool_front(s->p.spool, on_front, s) != 0)
+            on_front(s, &none);
+        break;
     case SHIP_DO_POST: post(s, f->endpoint, false); break;
-    case SHIP_DO_FIND: (void)spool_defs(s->p.spool, s->need, s->n_need, on_body, s); break;
+    case SHIP_DO_FIND:
+        if (spool_defs(s->p.spool, s->need, s->n_need, on_body, s) != 0)
+            on_body(s, &none);
+        break;
     case SHIP_DO_POST_DEFS: post(s, f->endpoint, true); break;
     case SHIP_DO_ACK:
     case SHIP_DO_DROP: settle(s, f); break;
-    case SHIP_DO_MOVE: (void)spool_renumber(s->p.spool, f->epoch, on_moved, s); break;
+    case SHIP_DO_MOVE:
+        if (spool_renumber(s->p.spool, f->epoch, on_moved, s) != 0)
+            on_moved(s, &none);
+        break;
     case SHIP_DO_TIMER: timer_set(s->timer, f->wait); break;
     case SHIP_DO_COMPLAIN:
         COMPLAIN(s->p.log, &s->complaint, loop_mono(s->p.loop), LOG_WARN, "ship", f->say,
                  kv_s("endpoint", s->endpoints[f->endpoint]), kv_s("error", s->trouble));
         break;
     case SHIP_DO_RECOVERED:
-        s->trouble[0] = 0;
         log_recovered(s->p.log, &s->complaint, "ship", "batches are delivered again");
         break;
     }
@@ -290,6 +322,8 @@ int shipping_reload(struct shipping *s, const struct shipping_params *p, struct 
     s->m.failback = p->failback;
     s->m.endpoint = 0;
     memset(s->m.not_before, 0, sizeof s->m.not_before);
+    if (s->m.state == SHIP_WAITING) /* for what may have been mended just now */
+        timer_set(s->timer, span_ns(0));
     return 0;
 }
 
@@ -326,8 +360,10 @@ const char *shipping_endpoint(const struct shipping *s)
     return s->endpoints[s->m.endpoint];
 }
 
-const char *shipping_trouble(const struct shipping *s)
+const char *shipping_trouble(const struct shipping *s, struct wall *at, bool *over)
 {
+    *at = s->trouble_at;
+    *over = !s->m.complaining;
     return s->trouble;
 }
 

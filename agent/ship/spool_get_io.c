@@ -14,8 +14,6 @@ void spool_refresh(struct spool_store *s)
 {
     struct err e;
 
-    s->file_low = 0;
-    s->file_oldest = (struct wall){0};
     if (s->file.h) {
         sqlite3_stmt *st = spool_file_sql(&s->file, SQL_OLDEST, &e);
         int rc = ERR_IO;
@@ -28,7 +26,9 @@ void spool_refresh(struct spool_store *s)
             s->file_low = (uint64_t)sqlite3_column_int64(st, 0);
             s->file_oldest.ms = sqlite3_column_int64(st, 1);
             (void)sqlite3_reset(st);
-        } else if (rc < 0) {
+        } else if (rc == 0) {
+            s->file_low = 0;
+        } else { /* what is in the file is still to come: a low that passed it would close its numbers */
             spool_failed(s, &e);
         }
     }
@@ -76,7 +76,10 @@ int spool_store_front(struct spool_store *s, struct spool_item *item, struct buf
         if (rc < 0) {
             spool_failed(s, &e);
             spool_refresh(s);
-            return rc;
+            if (!s->mem_head || e.code == ERR_NOMEM)
+                return rc;
+            buf_clear(frame); /* a file that cannot be read now does not hold up the rest */
+            rc = 0;
         }
     }
     item->epoch = s->t.epoch;
@@ -186,13 +189,12 @@ void spool_store_drop_all(struct spool_store *s, enum spool_drop why)
     spool_refresh(s);
 }
 
-/* The definition's bytes appended to out; false when it is nowhere. */
-static bool find_def(struct spool_store *s, const struct wire_hash *h, struct buf *out)
+/* The definition's bytes appended to out: 1, 0 when it is nowhere or does not fit, negative when the file cannot be read. */
+static int find_def(struct spool_store *s, const struct wire_hash *h, struct buf *out, struct err *e)
 {
     const struct mem_def *d = s->mem_defs;
-    struct err e;
     sqlite3_stmt *st;
-    bool there;
+    int rc;
 
     while (d && memcmp(&d->hash, h, sizeof *h) != 0)
         d = d->next;
@@ -200,15 +202,17 @@ static bool find_def(struct spool_store *s, const struct wire_hash *h, struct bu
         buf_put(out, d->bytes, d->n);
         return !out->full;
     }
-    st = s->file.h ? spool_file_sql(&s->file, SQL_DEF, &e) : NULL;
+    if (!s->file.h)
+        return 0;
+    st = spool_file_sql(&s->file, SQL_DEF, e);
     if (!st)
-        return false;
+        return e->code;
     (void)sqlite3_bind_blob(st, 1, h->b, sizeof h->b, SQLITE_STATIC);
-    there = spool_file_step(&s->file, st, &e) == 1;
-    if (there)
+    rc = spool_file_step(&s->file, st, e);
+    if (rc == 1)
         buf_put(out, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
     (void)sqlite3_reset(st);
-    return there && !out->full;
+    return rc == 1 && out->full ? 0 : rc;
 }
 
 int spool_store_defs(struct spool_store *s, const struct wire_hash *h, uint32_t n, struct buf *body,
@@ -227,8 +231,11 @@ int spool_store_defs(struct spool_store *s, const struct wire_hash *h, uint32_t 
         rc = err_set(e, ERR_NOMEM, "no memory for definitions");
     for (uint32_t i = 0; rc == 0 && i < n && k < WIRE_MAX_DEFINITIONS; i++) {
         size_t len = all.len;
+        int there = find_def(s, &h[i], &all, e);
 
-        if (find_def(s, &h[i], &all)) {
+        if (there < 0) {
+            rc = there;
+        } else if (there) {
             entry[k].hash = h[i];
             at[++k] = all.len;
         } else {
@@ -250,6 +257,8 @@ int spool_store_defs(struct spool_store *s, const struct wire_hash *h, uint32_t 
         rc = 0;
     }
     *found = rc == 0 ? k : 0;
+    if (rc < 0 && s->file.h)
+        spool_failed(s, e);
     buf_free(&all);
     buf_free(&payload);
     free(entry);
@@ -325,7 +334,7 @@ int spool_store_renumber(struct spool_store *s, uint64_t epoch, struct err *e)
     uint64_t next = 1;
     int rc = 0;
 
-    if (epoch <= s->t.epoch)
+    if (epoch == s->t.epoch || (epoch < s->t.epoch && s->t.acked_epoch == s->t.epoch))
         return err_set(e, ERR_STATE, "epoch %llu is not later than %llu", (unsigned long long)epoch,
                        (unsigned long long)s->t.epoch);
     s->t.epoch = epoch;

@@ -184,6 +184,7 @@ static void begin_life(struct spool_store *s, uint64_t epoch)
     s->done = 0;
     s->handed = 0;
     s->file_low = 0;
+    s->file_oldest = (struct wall){0};
 }
 
 static uint64_t later_epoch(const struct spool_store *s)

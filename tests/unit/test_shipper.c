@@ -293,6 +293,57 @@ static void test_another_spool(void **state)
     buf_free(&b.trace);
 }
 
+/* A spool that cannot be read is asked again after a pause, and loses nothing for it. */
+static void test_spool_unreadable(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    begin(&b, 1);
+    changed(&b);
+    feed(&b, &(struct ship_event){.type = SHIP_EV_FRONT, .failed = true});
+    changed(&b);
+    assert_true(b.timer.ns > 0);
+    later(&b);
+    front(&b, 1);
+    answer(&b, 409, 1);
+    feed(&b, &(struct ship_event){.type = SHIP_EV_BODY, .failed = true});
+    later(&b);
+    front(&b, 1);
+    expect(&b, "front [asking] complain timer [waiting] [waiting] front [asking] post@0 [sending] recovered "
+               "find [finding] "
+               "complain timer [waiting] front [asking] post@0 [sending]");
+    buf_free(&b.trace);
+}
+
+/* A spool begun while the clock was years ahead, once it is right: all moves to the present. While it is still wrong, or
+ * when something of the epoch was taken once, it is what the table says. */
+static void test_epoch_ahead(void **state)
+{
+    static const struct {
+        uint64_t epoch, acked;
+        const char *trace;
+    } rows[] = {{9000, 0, "move>5000 [moving] front [asking]"},
+                {4000, 0, "drop#1 front [asking] [asking]"},
+                {9000, 9000, "drop#1 front [asking] [asking]"}};
+    struct bench b;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        begin(&b, 1);
+        changed(&b);
+        b.acked_epoch = rows[i].acked;
+        feed(&b, &(struct ship_event){
+                     .type = SHIP_EV_FRONT, .ok = true, .item = {.epoch = rows[i].epoch, .seq = 1}});
+        buf_clear(&b.trace);
+        b.answer = (struct wire_answer){.status = 422, .reason = WIRE_EPOCH};
+        feed(&b, &(struct ship_event){.type = SHIP_EV_ANSWER, .ok = true, .ours = true, .status = 422});
+        feed(&b, &(struct ship_event){.type = SHIP_EV_MOVED, .ok = true});
+        expect(&b, rows[i].trace);
+        buf_free(&b.trace);
+    }
+}
+
 /* Whatever comes, in whatever order: at most one request out, and with a good endpoint everything arrives. */
 static void test_any_order(void **state)
 {
@@ -335,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_failover_and_failback), cmocka_unit_test(test_backs_off),
         cmocka_unit_test(test_retry_after_is_kept),   cmocka_unit_test(test_table),
         cmocka_unit_test(test_another_spool),         cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_spool_unreadable),      cmocka_unit_test(test_epoch_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

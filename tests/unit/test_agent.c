@@ -1,0 +1,88 @@
+/* What the agent says of itself and takes for its own: the status for people and scripts, loopback endpoints. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "agent/options.h"
+#include "agent/status.h"
+
+static struct status some(void)
+{
+    return (struct status){.id = "web-1",
+                           .region = "us-east-1",
+                           .env = "prod",
+                           .now = {1700000000000},
+                           .self = {.version = "1",
+                                    .revision = "r",
+                                    .start_ms = 1700000000000 - 3 * 3600 * 1000 - 120 * 1000,
+                                    .cpu_seconds = 61.4,
+                                    .resident_bytes = 15 << 20},
+                           .spool = {.bytes = 1536, .max_bytes = 64 << 20, .disk = true},
+                           .endpoint = "https://a:9870",
+                           .trouble = "connect: refused",
+                           .trouble_at = {1699999990000},
+                           .last = {1699999996000}};
+}
+
+static void test_status(void **state)
+{
+    struct status s = some();
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, NULL, 1 << 20);
+    assert_int_equal(status_text(&s, &out), 0);
+    assert_non_null(strstr(buf_text(&out), "for 3h 2m\n"));
+    assert_non_null(strstr(buf_text(&out), "1m 1s of CPU, 15.0 MiB of memory\n"));
+    assert_non_null(strstr(buf_text(&out), "last acknowledged 4.0 s ago\n"));
+    assert_non_null(strstr(buf_text(&out), "TROUBLE at 2023-11-14T22:13:10"));
+    assert_non_null(strstr(buf_text(&out), "1.5 KiB of 64.0 MiB"));
+    buf_clear(&out);
+    assert_int_equal(status_json(&s, &out), 0);
+    assert_non_null(strstr(buf_text(&out), "\"trouble\":\t\"connect: refused\""));
+    buf_clear(&out);
+    s.trouble_over = true; /* a trouble that is over is not shown as one */
+    assert_int_equal(status_text(&s, &out), 0);
+    assert_null(strstr(buf_text(&out), "TROUBLE"));
+    assert_non_null(strstr(buf_text(&out), "over by now"));
+    buf_clear(&out);
+    assert_int_equal(status_json(&s, &out), 0);
+    assert_non_null(strstr(buf_text(&out), "\"trouble\":\t\"\""));
+    assert_non_null(strstr(buf_text(&out), "\"last_trouble\":\t\"connect: refused\""));
+    buf_free(&out);
+}
+
+static void test_loopback(void **state)
+{
+    static const char *const good[] = {"http://localhost",        "http://localhost:9870",
+                                       "http://127.0.0.1:9870/x", "http://127.8.9.10",
+                                       "http://[::1]:9870",       "http://[::1]/"};
+    static const char *const bad[] = {"http://localhost.example.com",
+                                      "http://127.0.0.1.example.com",
+                                      "http://127.0.0.1:80@example.com",
+                                      "http://localhost:80@example.com",
+                                      "http://localhost:80@example.com:80",
+                                      "http://[::1]:80@example.com",
+                                      "http://10.0.0.1",
+                                      "http://127.0.0.1@example.com",
+                                      "https://localhost"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(agent_loopback_url(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(agent_loopback_url(bad[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_loopback),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
