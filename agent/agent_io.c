@@ -1,26 +1,13 @@
-/* The agent's wiring: see agent.h.
- *
- * Ticks lie on the wall clock's grid. At each: what was open ends; a batch is sealed when this agent's moment has come (the
- * moments of many agents are spread by their ids, so that they do not all post in the same second), or when a grid demands
- * it; then the collectors that are due run. Their late answers still belong to the tick until the next one. */
-#include "agent/agent.h"
+/* The agent's wiring: what it is made of, how that is changed and ended. See agent.h; ticks are in ticks_io.c. */
+#include "agent/agent_in.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "agent/control_io.h"
-#include "agent/groups.h"
-#include "agent/inputs/statsd.h"
-#include "agent/options.h"
-#include "agent/probes_io.h"
-#include "agent/runner.h"
 #include "common/base/map.h"
 #include "common/daemon/daemon.h"
-#include "common/net/http_server.h"
 
 enum {
     STOP_SECONDS = 5,
@@ -29,216 +16,8 @@ enum {
     MAX_SERIES = 200000,
     STALL_LIMIT_MS = 1000,
     SPOOL_PATH = 512,
-    MAX_LISTENERS = 16,
     STATSD_BLOCK = 256
 };
-
-struct agent {
-    struct agent_params p;
-    char id[AGENT_ID_ROOM], host[256], region[WIRE_MAX_LABEL_VALUE + 1], env[WIRE_MAX_LABEL_VALUE + 1];
-    int lock;
-    struct mem mem;
-    struct arena keep; /* the resource's texts */
-    struct wire_resource resource;
-    struct buf resource_bytes;
-    struct wire_codec *codec;
-    struct groups groups;
-    struct runner *runner;
-    struct probes *probes;
-    struct spool *spool;
-    struct shipping *shipping;
-    struct control *control;
-    struct statsd *statsd;
-    struct grid *statsd_grid;
-    struct statsd_listener *listeners[MAX_LISTENERS];
-    size_t n_listeners;
-    struct span statsd_interval;
-    struct wall statsd_tick; /* the last */
-    struct timer *tick_timer, *stop_timer, *dog;
-    struct span interval, batch;
-    int64_t phase_ms; /* of this agent's sealing within `batch` */
-    struct wall last_tick, last_seal;
-    struct self self;
-    struct complaint sealing;
-    bool stopping;
-    struct mono stop_by;
-};
-
-/* ---- what it tells of itself ---- */
-
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    char text[128];
-    ssize_t n = -1;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        n = read(fd, text, sizeof text - 1);
-        (void)close(fd);
-    }
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
-    (void)sscanf(text, "%*u %llu", &pages);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void look_at_self(struct agent *a)
-{
-    struct rusage u;
-
-    if (getrusage(RUSAGE_SELF, &u) == 0)
-        a->self.cpu_seconds = (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-                              1e-6 * (double)u.ru_utime.tv_usec + 1e-6 * (double)u.ru_stime.tv_usec;
-    a->self.resident_bytes = resident_bytes();
-    a->self.grids = groups_stats(&a->groups);
-    grid_stats_add(&a->self.grids, a->statsd_grid);
-    a->self.mem = a->mem;
-    a->self.log_warnings = log_lines(a->p.log, LOG_WARN);
-    a->self.log_errors = log_lines(a->p.log, LOG_ERROR);
-    a->self.log_lost = log_lost(a->p.log);
-}
-
-static void tell(struct agent *a, struct wall at)
-{
-    struct grid *g = groups_at(&a->groups, a->batch, at);
-    struct loop_stats l = loop_stats_take(a->p.loop);
-    struct spool_totals t = spool_totals(a->spool);
-
-    if (!g)
-        return;
-    look_at_self(a);
-    a->self.stalls = l.stalls;
-    a->self.steps = l.steps;
-    a->self.worst_stall = l.worst_stall;
-    grid_extra(g, NULL, 0);
-    self_metrics(&a->self, grid_sink(g));
-    spool_metrics(&t, grid_sink(g));
-    shipper_metrics(shipping_state(a->shipping), grid_sink(g));
-    runner_metrics(a->runner, grid_sink(g));
-    statsd_metrics(a->statsd, grid_sink(g));
-    statsd_listener_metrics(a->listeners, a->n_listeners, grid_sink(g));
-}
-
-/* ---- sealing ---- */
-
-static int sealed(void *arg, const struct batch *b, struct err *e)
-{
-    struct agent *a = arg;
-
-    return spool_put(a->spool, b, e);
-}
-
-static void seal(struct agent *a, struct wall at)
-{
-    struct grid *grids[GROUPS_MAX + 1];
-    struct seal s = {.agent = a->id,
-                     .now = loop_wall(a->p.loop),
-                     .resource = buf_bytes(&a->resource_bytes),
-                     .grids = grids,
-                     .codec = a->codec,
-                     .mem = &a->mem,
-                     .out = sealed,
-                     .arg = a};
-    struct seal_result r;
-    struct err e;
-
-    tell(a, at);
-    groups_end(&a->groups);
-    memcpy(grids, a->groups.grids, a->groups.n * sizeof(struct grid *));
-    grids[a->groups.n] = a->statsd_grid;
-    s.n_grids = a->groups.n + 1;
-    s.events = statsd_events(a->statsd, &s.n_events);
-    spool_next(a->spool, &s.epoch, &s.seq, &s.low);
-    if (batch_seal(&s, &r, &e) != 0) {
-        COMPLAIN(a->p.log, &a->sealing, loop_mono(a->p.loop), LOG_ERROR, "seal",
-                 "values are left out of a batch", kv_u("values", r.left_out_limit + r.left_out_memory),
-                 kv_e(&e));
-        if (r.left_out_limit)
-            spool_lost(a->spool, SPOOL_DROP_LIMIT, r.left_out_limit);
-        if (r.left_out_memory)
-            spool_lost(a->spool, SPOOL_DROP_MEMORY, r.left_out_memory);
-    } else {
-        log_recovered(a->p.log, &a->sealing, "seal", "batches are whole again");
-    }
-    statsd_events_clear(a->statsd);
-    a->last_seal = s.now;
-}
-
-/* ---- ticks ---- */
-
-static struct sink *sink_for(void *arg, struct span interval, struct wall at, const struct wire_label *extra,
-                             uint32_t n)
-{
-    struct agent *a = arg;
-    struct grid *g = groups_at(&a->groups, interval, at);
-
-    if (!g)
-        return NULL;
-    grid_extra(g, extra, n);
-    return grid_sink(g);
-}
-
-static int64_t slot(const struct agent *a, struct wall t)
-{
-    return (t.ms + a->phase_ms) / span_to_ms(a->batch);
-}
-
-/* What applications sent since the tick before. When the grid takes no tick now, all of it stays for the next one. */
-static void flush_statsd(struct agent *a, struct wall at)
-{
-    if (grid_begin(a->statsd_grid, at) != 0)
-        return;
-    statsd_flush(a->statsd, a->statsd_grid);
-    grid_end(a->statsd_grid);
-    a->statsd_tick = at;
-}
-
-static bool statsd_due(const struct agent *a, struct wall at)
-{
-    int64_t step = span_to_ms(a->statsd_interval);
-
-    return at.ms / step != a->statsd_tick.ms / step;
-}
-
-static void tick(struct agent *a, struct wall at)
-{
-    int64_t step = span_to_ms(a->interval), gone = at.ms - a->last_tick.ms;
-
-    groups_end(&a->groups);
-    if (a->last_tick.ms && gone > step)
-        a->self.missed += (uint64_t)(gone / step - 1);
-    if (statsd_due(a, at))
-        flush_statsd(a, at);
-    if ((a->last_tick.ms && slot(a, at) != slot(a, a->last_tick)) || groups_must_seal(&a->groups, at))
-        seal(a, gone > 0 ? at : (struct wall){a->last_tick.ms + 1});
-    if (statsd_due(a, at)) /* the grid was full, or the clock was set back */
-        flush_statsd(a, at);
-    a->last_tick = at;
-    a->self.ticks++;
-    probes_tick(a->probes, &a->groups, at);
-    runner_tick(a->runner, at, loop_mono(a->p.loop));
-}
-
-/* The next point of the grid after now. */
-static void set_tick(struct agent *a)
-{
-    int64_t step = span_to_ms(a->interval), now = loop_wall(a->p.loop).ms;
-
-    timer_set(a->tick_timer, span_ms((now / step + 1) * step - now));
-}
-
-static void on_tick(void *arg)
-{
-    struct agent *a = arg;
-    int64_t step = span_to_ms(a->interval);
-    struct wall at = {loop_wall(a->p.loop).ms / step * step};
-
-    if (at.ms != a->last_tick.ms) /* the same once more when the timer was a millisecond early */
-        tick(a, at);
-    set_tick(a);
-}
 
 static void on_watch(void *arg, const char *what, struct span by)
 {
@@ -380,7 +159,7 @@ static struct runner *make_runner(struct agent *a, const struct config *c, struc
                               .loop = a->p.loop,
                               .log = a->p.log,
                               .mem = &a->mem,
-                              .target = {sink_for, a}};
+                              .target = {agent_sink, a}};
 
     return runner_new(&r, e);
 }
@@ -446,7 +225,7 @@ static int begin(struct agent *a, struct err *e)
     a->probes = probes_new(a->p.loop, a->p.config, a->interval, a->batch, e);
     if (!a->probes)
         return e->code;
-    a->tick_timer = timer_new(a->p.loop, on_tick, a);
+    a->tick_timer = timer_new(a->p.loop, agent_on_tick, a);
     a->dog = timer_new(a->p.loop, on_dog, a);
     if (!a->codec || !a->tick_timer || !a->dog)
         return err_set(e, ERR_NOMEM, "no memory to begin");
@@ -476,7 +255,7 @@ struct agent *agent_new(const struct agent_params *p, struct err *e)
         return NULL;
     }
     loop_watch(p->loop, span_ms(STALL_LIMIT_MS), on_watch, a);
-    set_tick(a);
+    agent_set_tick(a);
     if (daemon_watchdog_interval().ns > 0)
         timer_set(a->dog, daemon_watchdog_interval());
     shipping_wake(a->shipping);
@@ -552,7 +331,7 @@ out:
 
 void agent_status(struct agent *a, struct status *s)
 {
-    look_at_self(a);
+    agent_look_at_self(a);
     *s = (struct status){.id = a->id,
                          .region = a->region,
                          .env = a->env,
@@ -608,10 +387,7 @@ void agent_stop(struct agent *a)
     a->stopping = true;
     daemon_notify("STOPPING=1");
     timer_stop(a->tick_timer);
-    groups_end(&a->groups);
-    flush_statsd(a, loop_wall(a->p.loop));
-    seal(a, (struct wall){loop_wall(a->p.loop).ms > a->last_tick.ms ? loop_wall(a->p.loop).ms
-                                                                    : a->last_tick.ms + 1});
+    agent_last_seal(a);
     a->stop_by = mono_add(loop_mono(a->p.loop), span_s(STOP_SECONDS));
     a->stop_timer = timer_new(a->p.loop, on_stop, a);
     if (a->stop_timer)

@@ -275,53 +275,69 @@ static struct statsd_series *build(struct statsd *s, const struct buf *ident, co
     return v;
 }
 
+struct draft {
+    struct statsd_name *name; /* taken: one more user */
+    bool made;                /* the name is new */
+    struct wire_label labels[MAX_LABELS];
+    uint32_t n;
+    struct buf ident; /* name and labels: names are one each, so the address stands for it */
+};
+
+/* What a line's series is called. False and *why; then no name is taken. */
+static bool identify(struct statsd *s, const struct statsd_line *l, struct draft *d, enum statsd_error *why)
+{
+    *why = STATSD_NAME;
+    if (!metric_name(l, &d->ident))
+        return false;
+    *why = STATSD_TAGS;
+    if (!statsd_labels(&s->scratch, l->tags, d->labels, MAX_LABELS, &d->n))
+        return false;
+    d->name = take_name(s, l, &d->ident, &d->made, why);
+    if (!d->name)
+        return false;
+    buf_clear(&d->ident);
+    buf_put(&d->ident, &d->name, sizeof d->name);
+    for (uint32_t i = 0; i < d->n; i++) {
+        put_str(&d->ident, d->labels[i].name);
+        put_str(&d->ident, d->labels[i].value);
+    }
+    return true;
+}
+
+/* The series so called, built when it is new: it keeps the name then. NULL and *why. */
+static struct statsd_series *find_or_build(struct statsd *s, const struct draft *d, enum statsd_error *why)
+{
+    struct statsd_series *v = d->ident.full ? NULL : map_get(&s->idents, d->ident.data, d->ident.len);
+
+    if (v) {
+        d->name->users--;
+        return v;
+    }
+    *why = s->n >= s->p.max_series ? STATSD_SERIES : STATSD_MEMORY;
+    if (!d->ident.full && s->n < s->p.max_series)
+        v = build(s, &d->ident, d->labels, d->n);
+    if (v) {
+        v->name = d->name;
+        if (d->name->class == CLASS_SKETCH)
+            sketch_init(&v->v.sketch, &s->mem);
+        return v;
+    }
+    d->name->users--;
+    if (d->made)
+        release_name(s, d->name);
+    return NULL;
+}
+
 /* The series of a spelling that was not seen before. */
 static struct statsd_series *resolve(struct statsd *s, const struct statsd_line *l, enum statsd_error *why)
 {
-    struct wire_label labels[MAX_LABELS];
     struct statsd_series *v = NULL;
-    struct statsd_name *name;
-    struct buf ident;
-    bool made = false;
-    uint32_t n = 0;
+    struct draft d = {0};
 
-    buf_init(&ident, &s->mem, 1 << 17);
-    if (!metric_name(l, &ident)) {
-        *why = STATSD_NAME;
-        goto out;
-    }
-    if (!statsd_labels(&s->scratch, l->tags, labels, MAX_LABELS, &n)) {
-        *why = STATSD_TAGS;
-        goto out;
-    }
-    name = take_name(s, l, &ident, &made, why);
-    if (!name)
-        goto out;
-    buf_clear(&ident);
-    buf_put(&ident, &name, sizeof name); /* names are one each: the address stands for it */
-    for (uint32_t i = 0; i < n; i++) {
-        put_str(&ident, labels[i].name);
-        put_str(&ident, labels[i].value);
-    }
-    v = ident.full ? NULL : map_get(&s->idents, ident.data, ident.len);
-    if (v) {
-        name->users--;
-        goto out;
-    }
-    *why = s->n >= s->p.max_series ? STATSD_SERIES : STATSD_MEMORY;
-    if (!ident.full && s->n < s->p.max_series)
-        v = build(s, &ident, labels, n);
-    if (!v) {
-        name->users--;
-        if (made)
-            release_name(s, name);
-        goto out;
-    }
-    v->name = name;
-    if (name->class == CLASS_SKETCH)
-        sketch_init(&v->v.sketch, &s->mem);
-out:
-    buf_free(&ident);
+    buf_init(&d.ident, &s->mem, 1 << 17);
+    if (identify(s, l, &d, why))
+        v = find_or_build(s, &d, why);
+    buf_free(&d.ident);
     arena_free(&s->scratch);
     return v;
 }
