@@ -38,6 +38,7 @@ struct agent {
     struct span interval, batch;
     int64_t phase_ms; /* of this agent's sealing within `batch` */
     struct wall last_tick, last_seal;
+    struct mono last_mono; /* at last_tick */
     struct self self;
     struct complaint sealing;
     bool stopping;
@@ -52,7 +53,7 @@ struct sink *agent_sink(void *arg, struct span interval, struct wall at, const s
 /* Sets the timer for the next point of the grid of ticks, whose callback is agent_on_tick. */
 void agent_set_tick(struct agent *a);
 void agent_on_tick(void *arg);
-/* Whatever is there into a last batch. */
+/* Whatever is there into a last batch; nothing more is taken in. */
 void agent_last_seal(struct agent *a);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
+#include "agent/runner.h"
 #include "common/probe/probe.h"
 
 int agent_id(const struct config *c, char out[AGENT_ID_ROOM], struct err *e)
@@ -150,6 +151,8 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
     if (check_ship(ship, sending, report, e) != 0)
         rc = ERR_CONFIG;
     if (check_statsd(c, interval, report, e) != 0)
+        rc = ERR_CONFIG;
+    if (collectors_check(c, interval, report, e) != 0)
         rc = ERR_CONFIG;
     for (size_t i = 0; (s = config_named(c, "probe", i)); i++)
         if (probe_spec_read(&spec, s, report, e) != 0)

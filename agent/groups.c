@@ -24,6 +24,19 @@ void groups_end(struct groups *g)
     }
 }
 
+void groups_end_before(struct groups *g, struct wall at)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        struct group *v = &g->v[i];
+        int64_t ms = span_to_ms(v->interval);
+
+        if (v->open && (at.ms <= v->at.ms || at.ms / ms != v->at.ms / ms)) {
+            grid_end(v->grid);
+            v->open = false;
+        }
+    }
+}
+
 static uint32_t ticks_of(const struct groups *g, struct span interval)
 {
     int64_t n = g->batch.ns / interval.ns + SLACK_TICKS;

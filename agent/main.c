@@ -29,6 +29,18 @@ struct running {
     struct agent *agent;
 };
 
+static struct log *library_log; /* where libevent's own lines go, once there is a log */
+
+static void on_library(int severity, const char *msg)
+{
+    if (severity > 0)
+        LOG(library_log,
+            severity > 2   ? LOG_ERROR
+            : severity > 1 ? LOG_WARN
+                           : LOG_INFO,
+            "libevent", "the library says", kv_s("text", msg));
+}
+
 static bool samples_only(const struct cli_program *p, const struct cli *cli)
 {
     return cli_given(p, cli, "once") || cli_given(p, cli, "test") || cli->n_words > 0;
@@ -123,6 +135,7 @@ static int run(struct running *r, const char *root)
         status = loop_run(r->loop) == 0 ? 0 : 1;
     } else {
         LOG(r->log, LOG_ERROR, "agent", "cannot start", kv_e(&e));
+        status = e.code == ERR_CONFIG ? EXIT_CONFIG : 1;
     }
     agent_free(&r->agent);
     signals_free(&signals);
@@ -178,10 +191,11 @@ static int go(const struct cli *cli)
                              cli->n_words, cli_given(&program, cli, "json"));
     else if (samples_only(&program, cli))
         status = sample(cli, r.config, root ? root : "");
-    else if ((r.log = cli_log(r.config, &e)))
+    else if ((library_log = r.log = cli_log(r.config, &e)))
         status = run(&r, root ? root : "");
     else
         status = (fprintf(stderr, "securebase-agent: %s\n", e.text), 1);
+    library_log = NULL;
     log_free(&r.log);
     config_free(&r.config);
     return status;
@@ -195,7 +209,7 @@ int main(int argc, char **argv)
 
     daemon_early();
     (void)mallopt(M_ARENA_MAX, 1); /* its few threads are never busy at once: one heap keeps less */
-    loop_library_log(NULL);
+    loop_library_log(on_library);
     arena_init(&rows, NULL, 0);
     program.rows = agent_sections(&rows, &program.n_rows);
     program.check = check;

@@ -74,6 +74,9 @@ extern const size_t runner_n_rows;
  * the arena; NULL without memory. */
 struct section_row *collector_sections(struct arena *a, size_t *n);
 
+/* Their intervals and timeouts, held against the agent's interval: 0, or ERR_CONFIG with a line for each mistake. */
+int collectors_check(const struct config *c, struct span agent, struct buf *report, struct err *e);
+
 /* What --list prints: a line for each collector, its section and its sentence. */
 void collector_list(struct buf *out);
 

@@ -190,18 +190,14 @@ static bool wanted(const struct runner *r, const struct entry *en, const struct 
 
 static int setup_times(struct entry *en, const struct section *options, struct err *e)
 {
-    struct span agent = en->r->p.interval, asked = span_ns(0);
-    bool written =
-        option_set(options, "interval") && strcmp(option_origin(options, "interval"), "default") != 0;
+    struct span agent = en->r->p.interval;
+    int rc;
 
-    if (option_set(options, "interval"))
-        asked = option_span(options, "interval");
-    if (en->r->p.every_tick)
-        written = false;
-    if (written && asked.ns % agent.ns != 0)
-        return err_set(e, ERR_CONFIG, "%s: [%s] interval: has to be a multiple of the agent's (%lld ms)",
-                       option_origin(options, "interval"), en->name, (long long)span_to_ms(agent));
-    en->plan.interval = plan_interval(en->r->p.every_tick ? agent : asked, agent);
+    if (!en->r->p.every_tick) {
+        rc = plan_times(options, agent, &en->plan, NULL, e);
+        return rc ? err_prefix(e, "[%s]", en->name) : 0;
+    }
+    en->plan.interval = agent;
     en->plan.timeout = option_span(options, "timeout");
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Due or not, and the counts: see runner_plan.h; with the option rows that all collectors have. */
 #include "agent/runner_plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/runner.h"
@@ -91,6 +92,58 @@ struct span plan_interval(struct span wanted, struct span agent)
     return agent.ns > 0 ? span_ns((n > 1 ? n : 1) * agent.ns) : wanted;
 }
 
+static bool written(const struct section *s, const char *key)
+{
+    return option_set(s, key) && strcmp(option_origin(s, key), "default") != 0;
+}
+
+static int wrong(const struct section *s, const char *key, const char *what, struct span than,
+                 struct buf *report, struct err *e)
+{
+    char text[32];
+
+    format_duration(than, text);
+    if (report)
+        return config_complain(report, s, key, e, "%s, %s", what, text);
+    return err_set(e, ERR_CONFIG, "%s: %s: %s, %s", option_origin(s, key), key, what, text);
+}
+
+int plan_times(const struct section *options, struct span agent, struct plan *p, struct buf *report,
+               struct err *e)
+{
+    struct span asked = option_set(options, "interval") ? option_span(options, "interval") : span_ns(0);
+    int rc = 0;
+
+    p->interval = plan_interval(asked, agent);
+    p->timeout = option_span(options, "timeout");
+    if (written(options, "interval") && asked.ns % agent.ns != 0)
+        rc = wrong(options, "interval", "expected a multiple of [agent] interval", agent, report, e);
+    if (p->timeout.ns > p->interval.ns && written(options, "timeout"))
+        rc = wrong(options, "timeout", "expected no more than the interval", p->interval, report, e);
+    if (p->timeout.ns > p->interval.ns)
+        p->timeout = p->interval;
+    return rc;
+}
+
+int collectors_check(const struct config *c, struct span agent, struct buf *report, struct err *e)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < collectors_count; i++) {
+        const struct section *s;
+        struct plan p;
+        char name[80];
+
+        (void)snprintf(name, sizeof name, "collector %s", collectors[i]->name);
+        if (!collectors[i]->instances && plan_times(config_section(c, name), agent, &p, report, e) != 0)
+            rc = ERR_CONFIG;
+        for (size_t k = 0; collectors[i]->instances && (s = config_named(c, collectors[i]->name, k)); k++)
+            if (plan_times(s, agent, &p, report, e) != 0)
+                rc = ERR_CONFIG;
+    }
+    return rc;
+}
+
 /* The options of every collector, before its own. `enabled` and `interval` have defaults of the collector's.
  */
 static void common_options(const struct collector *c, struct option_row *o)
@@ -115,7 +168,8 @@ static void common_options(const struct collector *c, struct option_row *o)
                                .min = 10 * INT64_C(1000000),
                                .max = 60 * INT64_C(1000000000),
                                .sentence =
-                                   "How long what may block can take before it is given up and counted."};
+                                   "How long what may block can take before it is given up and counted; not "
+                                   "longer than interval, which bounds the default."};
 }
 
 struct section_row *collector_sections(struct arena *a, size_t *n)

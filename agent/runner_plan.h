@@ -32,6 +32,12 @@ void plan_finished(struct plan *p, bool success, struct span took);
 void plan_results(const struct plan *p, const char *name, struct sink *s);
 void plan_metrics(const struct plan *p, const char *name, struct sink *s);
 
+/* The times of a collector by its section, where an agent ticks so often. 0, or ERR_CONFIG: an interval that is no multiple
+ * of the agent's, a timeout beyond the interval (its tick would be over; the default gives way). With a report, a line in it
+ * for each mistake. */
+int plan_times(const struct section *options, struct span agent, struct plan *p, struct buf *report,
+               struct err *e);
+
 /* `wanted` (0: none) rounded up to a multiple of the agent's interval. */
 struct span plan_interval(struct span wanted, struct span agent);
 

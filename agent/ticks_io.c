@@ -91,6 +91,7 @@ static void seal(struct agent *a, struct wall at)
     struct seal_result r;
     struct err e;
 
+    groups_end(&a->groups);
     tell(a, at);
     groups_end(&a->groups);
     memcpy(grids, a->groups.grids, a->groups.n * sizeof(struct grid *));
@@ -133,13 +134,14 @@ static int64_t slot(const struct agent *a, struct wall t)
 }
 
 /* What applications sent since the tick before. When the grid takes no tick now, all of it stays for the next one. */
-static void flush_statsd(struct agent *a, struct wall at)
+static bool flush_statsd(struct agent *a, struct wall at)
 {
     if (grid_begin(a->statsd_grid, at) != 0)
-        return;
+        return false;
     statsd_flush(a->statsd, a->statsd_grid);
     grid_end(a->statsd_grid);
     a->statsd_tick = at;
+    return true;
 }
 
 static bool statsd_due(const struct agent *a, struct wall at)
@@ -149,19 +151,29 @@ static bool statsd_due(const struct agent *a, struct wall at)
     return at.ms / step != a->statsd_tick.ms / step;
 }
 
+/* By the boot clock: a step of the wall clock leaves nothing out. */
+static void count_missed(struct agent *a)
+{
+    struct mono now = loop_mono(a->p.loop);
+    int64_t ticks = (mono_sub(now, a->last_mono).ns + a->interval.ns / 2) / a->interval.ns;
+
+    if (a->last_tick.ms && ticks > 1)
+        a->self.missed += (uint64_t)(ticks - 1);
+    a->last_mono = now;
+}
+
 static void tick(struct agent *a, struct wall at)
 {
-    int64_t step = span_to_ms(a->interval), gone = at.ms - a->last_tick.ms;
+    int64_t gone = at.ms - a->last_tick.ms;
 
-    groups_end(&a->groups);
-    if (a->last_tick.ms && gone > step)
-        a->self.missed += (uint64_t)(gone / step - 1);
+    groups_end_before(&a->groups, at);
+    count_missed(a);
     if (statsd_due(a, at))
-        flush_statsd(a, at);
+        (void)flush_statsd(a, at);
     if ((a->last_tick.ms && slot(a, at) != slot(a, a->last_tick)) || groups_must_seal(&a->groups, at))
         seal(a, gone > 0 ? at : (struct wall){a->last_tick.ms + 1});
     if (statsd_due(a, at)) /* the grid was full, or the clock was set back */
-        flush_statsd(a, at);
+        (void)flush_statsd(a, at);
     a->last_tick = at;
     a->self.ticks++;
     probes_tick(a->probes, &a->groups, at);
@@ -190,8 +202,16 @@ void agent_on_tick(void *arg)
 void agent_last_seal(struct agent *a)
 {
     struct wall now = loop_wall(a->p.loop);
+    bool flushed;
 
-    groups_end(&a->groups);
-    flush_statsd(a, now);
-    seal(a, now.ms > a->last_tick.ms ? now : (struct wall){a->last_tick.ms + 1});
+    for (size_t i = 0; i < a->n_listeners; i++)
+        statsd_listener_drain(a->listeners[i]);
+    if (now.ms <= a->last_tick.ms)
+        now.ms = a->last_tick.ms + 1;
+    flushed = flush_statsd(a, now);
+    seal(a, now);
+    if (!flushed && flush_statsd(a, now)) /* its grid was full */
+        seal(a, (struct wall){now.ms + 1});
+    while (a->n_listeners) /* what comes now would be taken in and lost: a sender is told instead */
+        statsd_listener_free(&a->listeners[--a->n_listeners]);
 }

@@ -89,6 +89,8 @@ struct statsd_listener;
 struct statsd_listener *statsd_listen(struct loop *l, struct log *log, const char *address,
                                       int receive_buffer, struct statsd *s, struct err *e);
 void statsd_listener_free(struct statsd_listener **l);
+/* Takes in what the kernel holds already, up to a bound: before a last flush. */
+void statsd_listener_drain(struct statsd_listener *l);
 unsigned statsd_listener_port(const struct statsd_listener *l); /* 0 for unixgram */
 /* Datagrams that the kernel dropped because the buffer was full. */
 uint64_t statsd_listener_dropped(const struct statsd_listener *l);

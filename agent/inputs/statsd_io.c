@@ -18,7 +18,7 @@
 #include "common/daemon/log.h"
 #include "common/net/loop.h"
 
-enum { AT_ONCE = 16, ROUNDS = 16, DATAGRAM = 65536, CONTROL = 64 };
+enum { AT_ONCE = 16, ROUNDS = 16, DRAIN = 256, DATAGRAM = 65536, CONTROL = 64 };
 
 struct statsd_listener {
     struct statsd *statsd;
@@ -123,18 +123,17 @@ static void prepare(struct statsd_listener *l)
     }
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* At most so many rounds. */
+static void take_in(struct statsd_listener *l, int rounds)
 {
-    struct statsd_listener *l = arg;
     struct wall now = loop_wall(l->loop);
     uint64_t before = l->dropped;
 
-    (void)what;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         int n;
 
         prepare(l);
-        n = recvmmsg(fd, l->msg, AT_ONCE, MSG_DONTWAIT, NULL);
+        n = recvmmsg(l->fd, l->msg, AT_ONCE, MSG_DONTWAIT, NULL);
         for (int i = 0; i < n; i++) {
             l->truncated += (l->msg[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
             read_control(l, &l->msg[i].msg_hdr);
@@ -147,6 +146,18 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         COMPLAIN(l->log, &l->complaint, loop_mono(l->loop), LOG_WARN, "statsd",
                  "datagrams came faster than they could be read", kv_s("listen", l->address),
                  kv_u("dropped", l->dropped));
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    take_in(arg, ROUNDS);
+}
+
+void statsd_listener_drain(struct statsd_listener *l)
+{
+    take_in(l, DRAIN);
 }
 
 /* A socket file that nobody listens to any more is removed; anything else is left alone. */

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "agent/groups.h"
 #include "agent/options.h"
 #include "agent/status.h"
 
@@ -77,11 +78,38 @@ static void test_loopback(void **state)
         assert_false(agent_loopback_url(bad[i]));
 }
 
+static bool begun(struct groups *g, int64_t interval_s, int64_t at_s)
+{
+    return groups_at(g, span_s(interval_s), (struct wall){at_s * 1000}) != NULL;
+}
+
+/* The tick of a slow source takes late answers until its next one, or a sealing, or a clock set back. */
+static void test_open_ticks(void **state)
+{
+    const struct grid_params p = {.max_series = 100, .block_series = 100};
+    struct groups g;
+
+    (void)state;
+    groups_init(&g, &p, span_s(30), NULL);
+    assert_true(begun(&g, 1, 100) && begun(&g, 10, 100));
+    groups_end_before(&g, (struct wall){101000});
+    assert_true(begun(&g, 10, 100)); /* still that of 100 */
+    assert_true(begun(&g, 1, 101));
+    groups_end_before(&g, (struct wall){110000});
+    assert_true(begun(&g, 10, 110));
+    groups_end_before(&g, (struct wall){109000});
+    assert_false(begun(&g, 10, 110)); /* ended, and no tick may come twice */
+    groups_end(&g);
+    assert_true(begun(&g, 10, 120));
+    groups_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_open_ticks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

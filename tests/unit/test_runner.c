@@ -448,6 +448,7 @@ static void test_refusals(void **state)
     static const char *const bad[][2] = {
         {"[redis main]\npassword = file:/nowhere/at/all\n", "redis main"},
         {"[collector cpu]\ninterval = 1500ms\n", "cpu"},
+        {"[collector cpu]\ntimeout = 1500ms\n", "cpu"},
         {"", "nothing"},
         {"", "redis"},
     };
@@ -468,6 +469,16 @@ static void test_refusals(void **state)
         rows = collector_sections(&arena, &n);
         config = config_load("bad.ini", NULL, rows, n, &report, &e);
         assert_non_null(config);
+        e = (struct err){0};
+        if (strchr(bad[i][0], '5')) { /* told when the configuration is checked, with its line */
+            assert_int_equal(collectors_check(config, span_s(1), &report, &e), ERR_CONFIG);
+            assert_non_null(strstr(buf_text(&report), "bad.ini:2"));
+        } else {
+            assert_int_equal(collectors_check(config, span_s(1), &report, &e), 0);
+        }
+        /* a default timeout gives way to a shorter interval */
+        assert_int_equal(collectors_check(config, span_ms(bad[i][0][0] ? 500 : 100), &report, &e),
+                         strstr(bad[i][0], "timeout") ? ERR_CONFIG : 0);
         e = (struct err){0};
         assert_null(runner_new(
             &(struct runner_params){.config = config, .interval = span_s(1), .only = bad[i][1], .loop = loop},
