@@ -33,7 +33,8 @@ static const struct option_row rows[] = {
      .reloadable = true,
      .min = INT64_C(10000000),
      .max = INT64_C(300000000000),
-     .sentence = "For the whole, from the look-up of the name to the last byte; not longer than interval, which bounds the default."},
+     .sentence = "For the whole, from the look-up of the name to the last byte; not longer than interval, "
+                 "which bounds the default."},
     {.key = "method",
      .type = OPT_CHOICE,
      .dflt = "GET",
