@@ -1,4 +1,5 @@
 /* securebase-aggregator: the command line, the configuration, then the daemon. */
+#include <pthread.h>
 #include <stdio.h>
 
 #include "aggregator/aggregator.h"
@@ -24,6 +25,31 @@ static struct cli_program program = {
     .max_words = 1,
     .check = aggregator_check,
 };
+
+/* libevent's own lines, from any thread, held back like all that is said again and again. */
+static struct {
+    pthread_mutex_t lock;
+    struct log *log; /* borrowed; NULL: nowhere */
+    struct complaint complaint;
+} library = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void say_for_library(int severity, const char *text)
+{
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_DEBUG, LOG_WARN, LOG_ERROR};
+
+    (void)pthread_mutex_lock(&library.lock);
+    if (library.log)
+        COMPLAIN(library.log, &library.complaint, clock_mono(), levels[severity & 3], "libevent",
+                 "the library says", kv_s("text", text));
+    (void)pthread_mutex_unlock(&library.lock);
+}
+
+static void set_library_log(struct log *log)
+{
+    (void)pthread_mutex_lock(&library.lock);
+    library.log = log;
+    (void)pthread_mutex_unlock(&library.lock);
+}
 
 static int run(const struct cli *cli, struct config *config, struct log *log)
 {
@@ -68,6 +94,7 @@ int main(int argc, char **argv)
     int status;
 
     daemon_early();
+    loop_library_log(say_for_library);
     program.n_rows = aggregator_sections(rows);
     status = cli_parse(&program, argc, argv, &cli);
     if (status == CLI_GO_ON && cli.n_words && !aggregator_is_verb(cli.words[0]))
@@ -81,6 +108,7 @@ int main(int argc, char **argv)
     } else {
         log = cli_log(config, &e);
         if (log) {
+            set_library_log(log);
             status = run(&cli, config, log);
         } else {
             (void)fprintf(stderr, "securebase-aggregator: %s\n", e.text);
@@ -90,6 +118,7 @@ int main(int argc, char **argv)
         config = NULL; /* run has given it to the daemon */
     }
     config_free(&config);
+    set_library_log(NULL);
     log_free(&log);
     return status;
 }
