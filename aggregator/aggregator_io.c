@@ -233,7 +233,8 @@ static void dumped(void *arg, struct gathered *g)
         for (size_t k = 0; k < metric_label_count(x->row) && k < METRIC_MAX_LABELS; k++)
             buf_fmt(&text, "%s%s", k ? " " : "", x->labels[k].p);
         LOG(a->p.log, LOG_INFO, "dump", x->row->name, kv_s("labels", buf_text(&text)),
-            kv_d("value", x->value));
+            kv_d("value", x->sketch ? sketch_sum(x->sketch) : x->value),
+            kv_u("count", x->sketch ? x->sketch->count : 1));
     }
     buf_free(&text);
     gathered_free(&g);

@@ -121,7 +121,7 @@ static int get_status(struct request *r)
     cJSON_AddNumberToObject(o, "journal_position", (double)s->position);
     o = cJSON_AddObjectToObject(r->root, "self");
     for (size_t i = 0; o && i < r->v->n_self; i++) {
-        if (!metric_label_count(r->v->self[i].row))
+        if (!metric_label_count(r->v->self[i].row) && !r->v->self[i].sketch)
             add_number(o, r->v->self[i].row->name, r->v->self[i].value);
     }
     return 200;

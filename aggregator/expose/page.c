@@ -93,7 +93,35 @@ static int by_name(const void *a, const void *b)
 
 static enum page_kind kind_of(enum metric_kind k)
 {
-    return k == METRIC_COUNTER ? PAGE_COUNTER : k == METRIC_UNTYPED ? PAGE_UNTYPED : PAGE_GAUGE;
+    static const enum page_kind kinds[] = {[METRIC_GAUGE] = PAGE_GAUGE,
+                                           [METRIC_COUNTER] = PAGE_COUNTER,
+                                           [METRIC_SKETCH] = PAGE_HISTOGRAM,
+                                           [METRIC_UNTYPED] = PAGE_UNTYPED};
+
+    return kinds[k];
+}
+
+/* Our own timers, in seconds. Their sketches never change their scale, so no count can fall. */
+static void own_histogram(struct page_writer *w, const struct label *labels, size_t n, const struct sketch *v)
+{
+    static const double bounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                    0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+    static const char *const texts[] = {"0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005",
+                                        "0.01",   "0.025",   "0.05",   "0.1",   "0.25",   "0.5",
+                                        "1",      "2.5",     "5",      "10"};
+    enum { BOUNDS = sizeof bounds / sizeof bounds[0] };
+    uint64_t buckets[BOUNDS];
+
+    for (int i = 0; i < BOUNDS; i++)
+        buckets[i] = sketch_count_le(v, bounds[i]);
+    w->histogram(w, labels, n,
+                 &(struct page_histogram){.count = v->count,
+                                          .sum = sketch_sum(v),
+                                          .buckets = buckets,
+                                          .bounds = bounds,
+                                          .bound_text = texts,
+                                          .n = BOUNDS,
+                                          .native = v});
 }
 
 static int own_samples(const struct view *v, struct page_writer *w, struct arena *a)
@@ -124,7 +152,10 @@ static int own_samples(const struct view *v, struct page_writer *w, struct arena
             if (!labels[n++].name)
                 return ERR_NOMEM;
         }
-        w->sample(w, labels, n, sorted[i]->value);
+        if (row->kind == METRIC_SKETCH)
+            own_histogram(w, labels, n, sorted[i]->sketch);
+        else
+            w->sample(w, labels, n, sorted[i]->value);
     }
     return 0;
 }

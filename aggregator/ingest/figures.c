@@ -6,7 +6,7 @@
 void figures_init(struct figures *f, struct mem *mem)
 {
     *f = (struct figures){.accepted = 0};
-    sketch_init(&f->took, mem);
+    sketch_init_scale(&f->took, mem, SKETCH_SCALE_TIMER);
 }
 
 void figures_free(struct figures *f)
@@ -48,13 +48,12 @@ static const struct metric_row refused[REQUEST_PATHS] = {
             "Requests with definitions not taken, by the reason told to the sender."),
     COUNTER("refused_requests_total", "reason", "Requests to other paths, by the reason told to the sender."),
 };
-static const struct metric_row took_sum =
-    SUMMARY("batch_seconds_sum", "", "Time from the receipt of accepted batches to their answer.");
-static const struct metric_row took_count =
-    SUMMARY("batch_seconds_count", "", "Accepted batches whose time was taken.");
-static const struct metric_row took_quantile =
-    SUMMARY("batch_quantile_seconds", "quantile",
-            "Quantiles since the start of the time from a batch's receipt to its answer.");
+static const struct metric_row took = {"securebase_aggregator_batch_seconds",
+                                       METRIC_SKETCH,
+                                       1,
+                                       1,
+                                       "",
+                                       "Time from the receipt of an accepted batch to its answer."};
 static const struct metric_row certificate =
     GAUGE("certificate_expiry_timestamp_seconds", "", "When the certificate of the ingest listener expires.");
 static const struct metric_row connections_refused = COUNTER(
@@ -181,24 +180,6 @@ static void tell_requests(const struct figures *f, struct sink *out)
     sink_uint(out, &batches, &duplicate, f->duplicates);
 }
 
-static void tell_time(const struct figures *f, struct sink *out)
-{
-    static const char *const names[] = {"0.5", "0.9", "0.99", "1"};
-    static const double q[] = {0.5, 0.9, 0.99, 1};
-    double v[4];
-
-    sink_real(out, &took_sum, NULL, sketch_sum(&f->took));
-    sink_uint(out, &took_count, NULL, f->took.count);
-    if (!f->took.count)
-        return;
-    sketch_quantiles(&f->took, q, v, 4);
-    for (int i = 0; i < 4; i++) {
-        struct text label = text_of(names[i]);
-
-        sink_real(out, &took_quantile, &label, v[i]);
-    }
-}
-
 static void tell_memory(const struct mem *m, const char *of, struct sink *out)
 {
     struct text label = text_of(of);
@@ -246,7 +227,7 @@ void figures_metrics(const struct figures *f, const struct figures_now *now, str
     tell_requests(f, out);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         sink_uint(out, &counts[i].row, NULL, *(const uint64_t *)((const char *)f + counts[i].at));
-    tell_time(f, out);
+    sink_sketch(out, &took, NULL, &f->took);
     tell_states(now, out);
     tell_memory(now->series_mem, "series", out);
     tell_memory(now->state_mem, "agents", out);

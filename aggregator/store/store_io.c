@@ -397,7 +397,7 @@ struct store *store_open(const struct store_params *p, struct err *e)
         s->p = *p;
         jobs_init(&s->queue);
         jobs_init(&s->finished);
-        sketch_init(&s->took, NULL);
+        sketch_init_scale(&s->took, NULL, SKETCH_SCALE_TIMER);
         s->path = strdup(p->path);
         s->ping = calloc(1, sizeof *s->ping);
     }
@@ -456,9 +456,7 @@ enum row {
     QUEUE_LIMIT,
     FILE_BYTES,
     DOUBT,
-    SUM,
-    COUNT,
-    QUANTILE
+    TOOK
 };
 static const struct metric_row rows[] = {
     [JOBS] = {"securebase_aggregator_store_jobs_total", METRIC_COUNTER, 1, 1, "store",
@@ -483,27 +481,9 @@ static const struct metric_row rows[] = {
                     "Size of a store's file after its last commit."},
     [DOUBT] = {"securebase_aggregator_store_in_doubt", METRIC_GAUGE, 1, 1, "store",
                "1 while it cannot be told whether a commit is stored."},
-    [SUM] = {"securebase_aggregator_store_commit_seconds_sum", METRIC_UNTYPED, 1, 1, "store",
-             "Time spent in transactions with their statements and their sync."},
-    [COUNT] = {"securebase_aggregator_store_commit_seconds_count", METRIC_UNTYPED, 1, 1, "store",
-               "Transactions whose time was taken."},
-    [QUANTILE] = {"securebase_aggregator_store_commit_quantile_seconds", METRIC_UNTYPED, 1, 1,
-                  "quantile store", "Quantiles of the time of a transaction since the start."},
+    [TOOK] = {"securebase_aggregator_store_commit_seconds", METRIC_SKETCH, 1, 1, "store",
+              "Time of a transaction with its statements and its sync."},
 };
-
-static void put_quantiles(const struct sketch *took, struct text store, struct sink *out)
-{
-    static const char *const names[] = {"0.5", "0.9", "0.99", "1"};
-    static const double q[] = {0.5, 0.9, 0.99, 1};
-    double v[4];
-
-    sketch_quantiles(took, q, v, 4);
-    for (int i = 0; i < 4; i++) {
-        const struct text labels[] = {text_of(names[i]), store};
-
-        sink_real(out, &rows[QUANTILE], labels, v[i]);
-    }
-}
 
 void store_metrics(const struct store *cs, struct sink *out)
 {
@@ -526,8 +506,5 @@ void store_metrics(const struct store *cs, struct sink *out)
         sink_uint(out, &rows[QUEUE_LIMIT], &label, s->p.max_bytes);
     sink_uint(out, &rows[FILE_BYTES], &label, f.file_bytes);
     sink_int(out, &rows[DOUBT], &label, f.in_doubt);
-    sink_real(out, &rows[SUM], &label, sketch_sum(&s->took));
-    sink_uint(out, &rows[COUNT], &label, s->took.count);
-    if (s->took.count)
-        put_quantiles(&s->took, label, out);
+    sink_sketch(out, &rows[TOOK], &label, &s->took);
 }

@@ -68,4 +68,10 @@ static inline void sink_uint(struct sink *s, const struct metric_row *row, const
         s->real(s, row, labels, (double)v * (row->mul ? row->mul : 1) / (row->div ? row->div : 1));
 }
 
+static inline void sink_sketch(struct sink *s, const struct metric_row *row, const struct text *labels,
+                               const struct sketch *v)
+{
+    s->sketch(s, row, labels, v);
+}
+
 #endif

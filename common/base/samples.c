@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/sketch/sketch.h"
+
 size_t metric_label_count(const struct metric_row *row)
 {
     size_t n = row->labels && *row->labels ? 1 : 0;
@@ -66,14 +68,39 @@ static void put_integer(struct sink *sink, const struct metric_row *row, const s
     put_real(sink, row, labels, (double)v * (row->mul ? row->mul : 1) / (row->div ? row->div : 1));
 }
 
+static bool copy_range(struct arena *a, struct sketch_range *r)
+{
+    uint64_t *counts = arena_array(a, r->n + 1u, sizeof *counts);
+
+    if (!counts)
+        return false;
+    if (r->n)
+        memcpy(counts, r->counts, r->n * sizeof *counts);
+    r->counts = counts;
+    r->room = r->n;
+    return true;
+}
+
+static const struct sketch *copy_sketch(struct arena *a, const struct sketch *v)
+{
+    struct sketch *copy = arena_alloc(a, sizeof *copy);
+
+    if (!copy)
+        return NULL;
+    *copy = *v;
+    copy->mem = NULL;
+    return copy_range(a, &copy->pos) && copy_range(a, &copy->neg) ? copy : NULL;
+}
+
 static void put_sketch(struct sink *sink, const struct metric_row *row, const struct text *labels,
                        const struct sketch *v)
 {
     struct samples *s = (struct samples *)sink;
-    struct sample *x = add(s, row, labels);
+    const struct sketch *copy = copy_sketch(s->arena, v);
+    struct sample *x = copy ? add(s, row, labels) : NULL;
 
     if (x)
-        x->sketch = v;
+        x->sketch = copy;
     else
         s->lost++;
 }

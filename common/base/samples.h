@@ -12,7 +12,7 @@ struct sample {
     const struct metric_row *row;
     struct text labels[METRIC_MAX_LABELS]; /* copies in the arena, terminated; in the order of row->labels */
     double value;                          /* scaled by mul and div */
-    const struct sketch *sketch;           /* kind METRIC_SKETCH: an encoded copy is not made; borrowed */
+    const struct sketch *sketch;           /* kind METRIC_SKETCH: a copy in the arena */
 };
 
 struct samples {

@@ -18,6 +18,8 @@
 
 enum {
     SKETCH_SCALE = 6, /* at which values are recorded */
+    SKETCH_SCALE_TIMER =
+        3, /* for seconds: 256 octaves fit, so it is never scaled down and no count below a bound falls */
     SKETCH_SCALE_MIN = -4,
     SKETCH_SCALE_MAX = 8,
     SKETCH_SLOTS = 2048, /* most slots of one range */

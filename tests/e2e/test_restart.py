@@ -142,3 +142,18 @@ def test_refused_reload_changes_nothing(aggregator, ca, tmp_path):
     wait_for(lambda: "reload refused" in a.output(), 20, why="reload refused")
     out = support.sbctl(a, "--json", "percentiles", TOOK)
     assert '"took"' in out.stdout, out.stdout
+
+
+def test_promtool_has_no_complaint(aggregator):
+    a = aggregator(sections=[SECTION])
+    s = Subject(a)
+    s.good()
+    s.visible(1)
+    for path in ("/metrics", "/metrics/hosts"):
+        out = subprocess.run(["promtool", "check", "metrics"], input=get(a.url + path)[2], capture_output=True, check=False, timeout=60)
+        ours = [line for line in (out.stdout + out.stderr).decode().splitlines() if line.startswith("securebase_")]
+        assert not ours, ours
+    page = a.metrics()
+    assert page["securebase_aggregator_batch_seconds_count"] == 1
+    assert page['securebase_aggregator_batch_seconds_bucket{le="+Inf"}'] == 1
+    assert page['securebase_aggregator_store_commit_seconds_count{store="journal"}'] >= 1

@@ -220,6 +220,45 @@ static void shards_are_read(void **state)
         assert_int_equal(page_shard(wrong[k], &i, &n), ERR_MALFORMED);
 }
 
+/* What a room tells of its timers: a histogram, copied when it was told. */
+static void own_timers(void **state)
+{
+    static const struct metric_row took = {
+        "securebase_took_seconds", METRIC_SKETCH, 1, 1, "of", "Time taken."};
+    struct text one = text_of("one"), two = text_of("two");
+    struct samples samples;
+    struct sketch sketch;
+    struct test_view t;
+    struct arena arena;
+    struct buf out;
+    struct err e = {0};
+
+    (void)state;
+    test_view_make(&t);
+    t.snap = (struct snapshot){.position = 1};
+    arena_init(&arena, NULL, 0);
+    samples_init(&samples, &arena);
+    sketch_init_scale(&sketch, NULL, SKETCH_SCALE_TIMER);
+    sink_sketch(&samples.sink, &took, &one, &sketch);
+    (void)sketch_add(&sketch, 0.0007, 3);
+    (void)sketch_add(&sketch, 100, 1);
+    sink_sketch(&samples.sink, &took, &two, &sketch);
+    sketch_free(&sketch);
+    t.v.self = samples.v;
+    t.v.n_self = samples.n;
+    buf_init(&out, NULL, 1 << 20);
+    assert_int_equal(page_own(&t.v, PAGE_TEXT, &out, &e), 0);
+    assert_non_null(strstr(buf_text(&out), "# TYPE securebase_took_seconds histogram\n"));
+    assert_non_null(strstr(buf_text(&out), "\nsecurebase_took_seconds_bucket{of=\"one\",le=\"10\"} 0\n"));
+    assert_non_null(strstr(buf_text(&out), "\nsecurebase_took_seconds_bucket{of=\"two\",le=\"0.0005\"} 0\n"));
+    assert_non_null(strstr(buf_text(&out), "\nsecurebase_took_seconds_bucket{of=\"two\",le=\"0.001\"} 3\n"));
+    assert_non_null(strstr(buf_text(&out), "\nsecurebase_took_seconds_bucket{of=\"two\",le=\"+Inf\"} 4\n"));
+    assert_non_null(strstr(buf_text(&out), "\nsecurebase_took_seconds_sum{of=\"two\"} 100.0021\n"));
+    buf_free(&out);
+    arena_free(&arena);
+    sketch_free(&t.native);
+}
+
 /* The next delimited family of a protobuf page. */
 static Io__Prometheus__Client__MetricFamily *next_family(const uint8_t **p, const uint8_t *end)
 {
@@ -496,6 +535,7 @@ int main(void)
         cmocka_unit_test(text_pages),
         cmocka_unit_test(a_page_is_limited_and_narrowed),
         cmocka_unit_test(shards_are_read),
+        cmocka_unit_test(own_timers),
         cmocka_unit_test(protobuf_pages),
         cmocka_unit_test(formats_are_negotiated),
         cmocka_unit_test(gzip_gives_it_back),
