@@ -1,6 +1,5 @@
 """What the aggregator shows, read by the real Prometheus, promtool and a strict reader of the formats, and held against
 /proc and Debian's node_exporter on the same host."""
-import math
 import os
 import re
 import shutil
