@@ -18,6 +18,9 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 OPT      ?= -O2 -g
 HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -ffile-prefix-map=$(CURDIR)=.
 SAN      ?=
+# V=1 shows the commands.
+Q        := $(if $(V),,@)
+said      = $(if $(V),:,echo "  $(1)")
 CPPFLAGS += -I. -I$(BUILD)/gen -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c11 $(WARN) $(OPT) $(HARDEN) $(SAN) -fno-strict-aliasing -ffp-contract=off
 LDFLAGS  += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN)
@@ -57,37 +60,38 @@ $(BUILD)/gen/version.h: CHANGELOG.md $(wildcard .git/HEAD .git/refs/heads/main) 
 # Protocol buffers: x/y.proto becomes gen/x/y.pb-c.[ch], included as "x/y.pb-c.h".
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: %.proto | $(BUILD)/gen
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD)/gen $<
+	$(Q)protoc-c --c_out=$(BUILD)/gen $<
 $(BUILD)/obj/gen/%.pb-c.o: WARN := -w
 GENERATED := $(patsubst %.proto,$(BUILD)/gen/%.pb-c.h,$(PROTO)) $(BUILD)/gen/version.h
 
 # ---- objects, libraries, programs ---------------------------------------------------------------------------------
 $(BUILD)/obj/%.o: %.c | $(GENERATED)
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@mkdir -p $(@D); $(call said,CC   $@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@mkdir -p $(@D); $(call said,CC   $@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libcommon.a: $(call obj,$(COMMON))
 $(BUILD)/libagent.a: $(call obj,$(AGENT)) $(BUILD)/obj/gen/collectors.o
 $(BUILD)/libaggregator.a: $(call obj,$(AGGR)) $(patsubst %.proto,$(BUILD)/obj/gen/%.pb-c.o,$(PROTO))
 $(BUILD)/libctl.a: $(call obj,$(CTL))
 $(BUILD)/lib%.a:
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@rm -f $@; $(call said,AR   $@)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/securebase-agent: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
 $(BUILD)/securebase-aggregator: $(BUILD)/obj/aggregator/main.o $(BUILD)/libaggregator.a $(BUILD)/libcommon.a
 $(BUILD)/sbctl: $(BUILD)/obj/aggregator/ctl/main.o $(BUILD)/libctl.a $(BUILD)/libcommon.a
 $(PROGRAMS):
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(call said,LINK $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 UNIT  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(TESTS))
 TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 LIBS  := $(BUILD)/libagent.a $(BUILD)/libaggregator.a $(BUILD)/libctl.a $(BUILD)/libcommon.a
-link = @mkdir -p $(@D) && echo "link $@" && $(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LINK) -o $@ $(1) $(LIBS) $(2) $(LDLIBS)
+link = $(Q)mkdir -p $(@D) && $(call said,LINK $@) && $(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LINK) -o $@ $(1) $(LIBS) $(2) $(LDLIBS)
 
 $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(LIBS)
 	$(call link,$<,-lcmocka)

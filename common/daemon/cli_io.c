@@ -51,7 +51,7 @@ static int print_out(const struct cli_program *p, struct buf *out)
 static int print_about(const struct cli_program *p, int what)
 {
     struct buf out;
-    char title[160];
+    char title[400];
 
     buf_init(&out, NULL, TEXT_CAP);
     switch (what) {
