@@ -56,7 +56,7 @@ static int print_about(const struct cli_program *p, int what)
     buf_init(&out, NULL, TEXT_CAP);
     switch (what) {
     case OWN_EXAMPLE:
-        (void)snprintf(title, sizeof title, "%.60s: %.80s", p->file, p->sentence);
+        (void)snprintf(title, sizeof title, "%.60s: %.300s", p->file, p->sentence);
         config_example(p->rows, p->n_rows, title, &out);
         break;
     case OWN_MANUAL: config_manual(p->rows, p->n_rows, &out); break;
