@@ -1,0 +1,92 @@
+"""docs/metrics.md against what the programs show: every family of ours stands there with its type, labels and sentence.
+
+METRICS_PAGE=write writes the tables anew.
+"""
+import os
+import re
+
+import support
+
+PAGE = os.path.join(support.TOP, "docs/metrics.md")
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+GROUPS = [
+    ("What an agent says of its host", "securebase_host_"),
+    ("Probes", "securebase_probe_"),
+    ("Applications and caches, beside their exporters' own names", "securebase_app_"),
+    ("The agent itself", "securebase_agent_"),
+    ("The aggregator itself", "securebase_aggregator_"),
+    ("The rest", "securebase_"),
+]
+# Of the scrape or the resource, not of the metric.
+COMMON = {"instance", "job", "region", "env", "host", "tenant", "le"}
+
+
+def families(text):
+    """{name: (type, labels, help)} of a text page."""
+    out = {}
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name, _, sentence = line[7:].partition(" ")
+            out[name] = ["", set(), sentence.replace("\\n", " ").replace("\\\\", "\\")]
+        elif line.startswith("# TYPE "):
+            out[line.split()[2]][0] = line.split()[3]
+        elif line:
+            name = line.split("{")[0].split(" ")[0]
+            base = name if name in out else re.sub(r"_(bucket|sum|count)$", "", name)
+            out[base][1] |= set(re.findall(r'([a-zA-Z_]\w*)="', line)) - COMMON
+    return out
+
+
+def tables(found):
+    lines, done = [], set()
+    for title, prefix in GROUPS:
+        names = sorted(n for n in found if n.startswith(prefix) and n not in done)
+        done |= set(names)
+        if names:
+            lines += [f"### {title}", "", "| name | type | labels | meaning |", "|---|---|---|---|"]
+            lines += [f"| `{n}` | {found[n][0]} | {' '.join(f'`{x}`' for x in sorted(found[n][1]))} | {found[n][2]} |"
+                      for n in names]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path):
+    redis_port = support.free_port()
+    redis = support.Process("redis", ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
+                            tmp_path)
+    started.append(redis.start())
+    a = aggregator(sections=[("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"})])
+    g = agent([a.endpoint], sections=[
+        ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
+        ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"})])
+    g.statsd("api:12|ms|#service:shop")
+
+    def all_there():
+        hosts = a.metrics("/metrics/hosts")
+        return any(k.startswith("securebase_probe_runs_total") for k in hosts) and any(
+            k.startswith("redis_up") for k in hosts) and any(k.startswith("api_seconds") for k in a.metrics())
+    support.wait_for(all_there, 40, why="a probe, a cache and a timer")
+    found = {}
+    for path in ("/metrics/hosts", "/metrics"):
+        found.update(families(support.get(a.url + path)[2].decode()))
+    fresh = tables({n: f for n, f in found.items() if n.startswith("securebase_")})
+    with open(PAGE, encoding="utf-8") as f:
+        page = f.read()
+    before, _, rest = page.partition(BEGIN + "\n")
+    kept, _, after = rest.partition(END)
+    if os.environ.get("METRICS_PAGE") == "write":
+        with open(PAGE, "w", encoding="utf-8") as f:
+            f.write(before + BEGIN + "\n" + fresh + END + after)
+        return
+    missing = [l for l in fresh.splitlines() if l.startswith("| `") and not told(l, kept)]
+    assert not missing, "docs/metrics.md lacks, or says otherwise (METRICS_PAGE=write mends it):\n" + "\n".join(missing)
+
+
+def told(row, kept):
+    """The row stands there; labels that happen not to be seen in this run may stand there too."""
+    name, kind, labels, sentence = [x.strip() for x in row.strip("| ").split(" | ")] if row.count(" | ") == 3 else (None,) * 4
+    for line in kept.splitlines():
+        cells = [x.strip() for x in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0] == name:
+            return cells[1] == kind and cells[3] == sentence and set(labels.split()) <= set(cells[2].split())
+    return row in kept
