@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/arena.h"
-#include "common/base/samples.h"
+#include "common/base/metric.h"
 #include "common/sketch/sketch.h"
 
 enum { EXTRAS = 4, LABELS = METRIC_MAX_LABELS + EXTRAS, QUANTILES = 5, ONCE_MEMORY = 64 << 20 };

@@ -7,7 +7,7 @@
 
 #include "aggregator/expose/snapshot.h"
 #include "common/base/clock.h"
-#include "common/base/samples.h"
+#include "common/daemon/samples.h"
 
 struct view {
     const struct snapshot *snap;

@@ -39,6 +39,10 @@ static inline struct text text_of(const char *s)
     return (struct text){s, (uint32_t)strlen(s)};
 }
 
+/* The i-th label name of a row (0 …); n 0 behind the last. */
+struct text metric_label_name(const struct metric_row *row, size_t i);
+size_t metric_label_count(const struct metric_row *row);
+
 /* Takes samples. The row and the label values are borrowed for the call (rows are constants and compare by
  * address). An empty label value means that the label is absent. `labels` has as many entries as row->labels
  * has names; NULL when it has none. */

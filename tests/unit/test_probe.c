@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/base/samples.h"
+#include "common/daemon/samples.h"
 #include "common/probe/probe.h"
 #include "tests/unit/certs.h"
 #include "tests/unit/netloop.h"

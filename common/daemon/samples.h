@@ -1,6 +1,6 @@
 /* A sink that keeps what it is given, in order: for pages, --once and tests. Memory comes from an arena. */
-#ifndef SB_BASE_SAMPLES_H
-#define SB_BASE_SAMPLES_H
+#ifndef SB_DAEMON_SAMPLES_H
+#define SB_DAEMON_SAMPLES_H
 
 #include <stddef.h>
 
@@ -24,10 +24,5 @@ struct samples {
 };
 
 void samples_init(struct samples *s, struct arena *a);
-
-/* The i-th label name of a row (0 …); n 0 behind the last. */
-struct text metric_label_name(const struct metric_row *row, size_t i);
-/* How many label names a row has. */
-size_t metric_label_count(const struct metric_row *row);
 
 #endif
