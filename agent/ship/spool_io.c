@@ -119,7 +119,7 @@ static void *work(void *arg)
     struct spool *s = arg;
     bool stop = false;
 
-    daemon_block_signals();
+    daemon_thread("spool");
     while (!stop) {
         struct request *r;
 

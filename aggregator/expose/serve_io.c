@@ -465,7 +465,7 @@ static void *run(void *arg)
 {
     struct serve *s = arg;
 
-    daemon_block_signals();
+    daemon_thread("serve");
     timer_set(s->watch, span_s(1));
     (void)loop_run(s->loop);
     return NULL;

@@ -66,7 +66,7 @@ static void *run(void *arg)
 {
     struct decide *d = arg;
 
-    daemon_block_signals();
+    daemon_thread("decide");
     loop_watch(d->loop, span_ms(LATE_MS), noticed, d);
     d->due = mono_add(clock_mono(), span_ms(TICK_MS));
     timer_set(d->tick, span_ms(TICK_MS));

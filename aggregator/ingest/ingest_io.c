@@ -92,7 +92,7 @@ static void *run_thread(void *arg)
     struct ingest *g = arg;
     struct err e = {0};
 
-    daemon_block_signals();
+    daemon_thread("ingest");
     if (ingest_restore(g, &e) != 0) {
         LOG(g->log, atomic_load(&g->quit) ? LOG_INFO : LOG_ERROR, "ingest", "not restored: taking no batches",
             kv_e(&e));

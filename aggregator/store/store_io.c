@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/daemon/daemon.h"
 #include "common/sketch/sketch.h"
 
 enum { GROUP_JOBS = 256, GROUP_BYTES = 8 << 20, DOUBT_FIRST_MS = 100, DOUBT_MOST_MS = 5000 };
@@ -282,6 +283,7 @@ static void *work(void *arg)
     struct jobs group;
     unsigned n;
 
+    daemon_thread(s->p.name);
     while ((n = take_group(s, &group)) > 0) {
         struct err e = {0};
         struct mono begun = clock_mono();

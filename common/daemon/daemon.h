@@ -22,14 +22,15 @@ struct signal_calls {
     void (*stop)(void *arg);   /* TERM, INT; a second one ends the process at once with status 1 */
     void *arg;
 };
-/* Signals arrive in the loop, so the calls may do anything. Block them in other threads: daemon_block_signals
- * before threads start. */
+/* Signals arrive in the loop, so the calls may do anything. */
 struct signals;
 /* calls is copied; all four must be set. The signals stay blocked in this thread and those it starts: a child
  * process needs its mask reset before exec (posix_spawnattr_setsigmask). */
 struct signals *signals_new(struct loop *l, const struct signal_calls *calls, struct err *e);
 void signals_free(struct signals **s);
-void daemon_block_signals(void); /* for threads other than the one with the loop above */
+/* First call of every thread other than the one with the loop above: signals go there. `name` (at most 15 bytes) is what
+ * top -H, ps -L and the kernel call it. */
+void daemon_thread(const char *name);
 
 /* sd_notify(3) without the library: no effect without $NOTIFY_SOCKET. state as in the manual:
  * "READY=1\nSTATUS=…". */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -49,12 +50,18 @@ static void our_signals(sigset_t *set)
     (void)sigaddset(set, SIGINT);
 }
 
-void daemon_block_signals(void)
+static void block_signals(void)
 {
     sigset_t set;
 
     our_signals(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void daemon_thread(const char *name)
+{
+    block_signals();
+    (void)pthread_setname_np(pthread_self(), name);
 }
 
 static void end_now(int number)
@@ -117,7 +124,7 @@ struct signals *signals_new(struct loop *l, const struct signal_calls *calls, st
     }
     s->calls = *calls;
     our_signals(&set);
-    daemon_block_signals();
+    block_signals();
     s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->fd < 0) {
         err_sys(e, ERR_IO, errno, "cannot wait for signals");
