@@ -2,7 +2,7 @@
 """What a real aggregator takes over TLS with its real journal: bench_ingest_tls.py BUILD
 
 load_tls posts batches of 724 series and 10 ticks of many agents through a relay's certificate, while /metrics, /metrics/hosts
-(gzip) and the API are read once a second. Two loads:
+(gzip) and the API are read: once a second during the flood, else every ten seconds but for /metrics. Two loads:
   flood    16 connections, each posting as soon as it is answered: what the aggregator can take, loader on the same processors
   steady   a connection for each agent, every agent a batch every 10 s, as a fleet does; the time of an answer counts from when
            its request was due
@@ -54,11 +54,11 @@ def threads(pid):
 
 
 class Reader(threading.Thread):
-    """Reads one page once a second over a kept connection; keeps how long each took."""
+    """Reads one page again and again over a kept connection; keeps how long each took."""
 
-    def __init__(self, port, path):
+    def __init__(self, port, path, every):
         super().__init__(daemon=True)
-        self.port, self.path, self.ms, self.bytes, self.bad = port, path, [], 0, {}
+        self.port, self.path, self.every, self.ms, self.bytes, self.bad = port, path, every, [], 0, {}
         self.over = threading.Event()
 
     def run(self):
@@ -78,10 +78,11 @@ class Reader(threading.Thread):
                     self.bytes = len(body)
                 else:
                     self.bad[answer.status] = self.bad.get(answer.status, 0) + 1
-            self.over.wait(max(0, 1 - (time.monotonic() - begin)))
+            self.over.wait(max(0, self.every - (time.monotonic() - begin)))
 
 
-def load(name, agents, connections, rounds, rate, busy, readers=True):
+def load(name, agents, connections, rounds, rate, busy, every):
+    """every: seconds between two reads of each page; None: nobody reads."""
     folder = tempfile.mkdtemp(prefix="bench-ingest-", dir=os.environ.get("BENCH_DIR"))
     aggregator = None
     try:
@@ -94,20 +95,21 @@ def load(name, agents, connections, rounds, rate, busy, readers=True):
             line = loader.stderr.readline()
             if line != "first round\n":
                 sys.exit(f"load_tls: {line}{loader.stderr.read()}")
-            reading = [Reader(aggregator.http_port, p) for p in ("/metrics", "/metrics/hosts", "/api/v1/agents")]
+            reading = [Reader(aggregator.http_port, *p) for p in (("/metrics", 1), ("/metrics/hosts", every),
+                                                                  ("/api/v1/agents", every))] if every else []
             page, before = aggregator.metrics(), threads(aggregator.pid)
-            for r in reading if readers else []:
+            for r in reading:
                 r.start()
             spent = cpu(aggregator.pid)
             out, said = loader.communicate("\n")
             spent = cpu(aggregator.pid) - spent
-        for r in reading if readers else []:
+        for r in reading:
             r.over.set()
             r.join()
         if loader.returncode != 0:
             print(f"{name}: {said.strip()}")
         after, by_thread = aggregator.metrics(), threads(aggregator.pid)
-        show(name, json.loads(out), spent, page, after, idle, resident(aggregator.pid), reading if readers else [], agents,
+        show(name, json.loads(out), spent, page, after, idle, resident(aggregator.pid), reading, agents,
              connections)
         print("         processor time by thread: " + ", ".join(
             f"{n} {by_thread[n, t] - before.get((n, t), 0):.2f} s" for n, t in sorted(by_thread)
@@ -148,9 +150,10 @@ def show(name, result, spent, page, after, idle, memory, reading, agents, connec
 def main():
     print(f"724 series x 10 ticks a batch; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", flush=True)
     n = max(16, int(500 * SCALE))
-    load("flood", n, 16, 12, 0, 30)
-    load("flood, no reader", n, 16, 12, 0, 30, readers=False)
-    load("steady", n, n, 3, n / 10, 30)
+    rounds = max(3, int(36 * SCALE))
+    load("flood", n, 16, rounds, 0, 30, 1)
+    load("flood, no reader", n, 16, rounds, 0, 30, None)
+    load("steady", n, n, 4, n / 10, 30, 10)
 
 
 main()
