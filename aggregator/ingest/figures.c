@@ -216,6 +216,7 @@ static void tell_states(const struct figures_now *now, struct sink *out)
     tell_labelled(&connections_refused, "evicted", now->http.evicted, out);
     tell_labelled(&connections_refused, "address", now->http.refused_address, out);
     tell_labelled(&connections_refused, "malformed", now->http.malformed, out);
+    tell_labelled(&connections_refused, "distrusted", now->http.distrusted, out);
     tell_labelled(&missing, "closed", now->admission.closed, out);
     tell_labelled(&missing, "lost", now->admission.lost, out);
     if (now->certificate.ms)

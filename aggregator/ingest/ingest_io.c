@@ -55,7 +55,8 @@ static int listen_on(struct ingest *g, const struct config *config, struct err *
                                    .max_body = WIRE_MAX_BODY,
                                    .request_timeout = option_span(s, "request_timeout"),
                                    .idle_timeout = option_span(s, "idle_timeout"),
-                                   .judge_refused = true};
+                                   .judge_refused = true,
+                                   .wanted = ingest_wants};
 
     if (g->kind != AUTH_NONE) {
         struct tls_files files = files_of(g, config);

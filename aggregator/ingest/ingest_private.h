@@ -59,6 +59,7 @@ struct ingest {
 
 /* ---- requests_io.c ---- */
 void ingest_request(void *arg, struct http_exchange *x); /* http_handler */
+bool ingest_wants(void *arg, const struct http_exchange *x);
 bool ingest_busy(const struct ingest *g, struct wire_str agent);
 
 /* ---- restore_io.c ---- */

@@ -267,13 +267,28 @@ static void refuse_head(struct ingest *g, struct http_exchange *x, enum request_
     answer(g, x, path, &a);
 }
 
+static enum request_path path_of(const struct http_exchange *x)
+{
+    const char *p = http_path(x);
+
+    return strcmp(p, "/v1/batches") == 0       ? PATH_BATCHES
+           : strcmp(p, "/v1/definitions") == 0 ? PATH_DEFINITIONS
+                                               : PATH_OTHER;
+}
+
+/* The body of a request that its head refuses is not read, lest strangers use up what all bodies may take. */
+bool ingest_wants(void *arg, const struct http_exchange *x)
+{
+    const struct ingest *g = arg;
+    struct caller who;
+
+    return judge_head(x, path_of(x)) == WIRE_OK && know_caller(g, x, &who) && !g->stopping;
+}
+
 void ingest_request(void *arg, struct http_exchange *x)
 {
     struct ingest *g = arg;
-    const char *p = http_path(x);
-    enum request_path path = strcmp(p, "/v1/batches") == 0       ? PATH_BATCHES
-                             : strcmp(p, "/v1/definitions") == 0 ? PATH_DEFINITIONS
-                                                                 : PATH_OTHER;
+    enum request_path path = path_of(x);
     enum wire_reason reason = judge_head(x, path);
     struct caller who;
     struct work *w;

@@ -29,11 +29,25 @@ static void set_state(struct http_conn *c, enum conn_state state)
 {
     struct http_server *s = c->s;
 
-    if (conn_evictable(c))
-        s->idle--;
+    if (conn_evictable(c)) {
+        s->evictable--;
+        s->strangers -= !c->known;
+    }
     c->state = state;
-    if (conn_evictable(c))
-        s->idle++;
+    if (conn_evictable(c)) {
+        s->evictable++;
+        s->strangers += !c->known;
+    }
+}
+
+/* Not in a state in which it is counted as a stranger. */
+static void become_known(struct http_conn *c)
+{
+    enum conn_state state = c->state;
+
+    set_state(c, CONN_HANDLING);
+    c->known = true;
+    set_state(c, state);
 }
 
 void conn_free(struct http_conn *c)
@@ -126,8 +140,11 @@ static void become_idle(struct http_conn *c, struct span patience)
 
 static void dispatch(struct http_conn *c)
 {
-    static const int statuses[] = {
-        [HTTP_TOO_LARGE] = 413, [HTTP_CHUNKED] = 411, [HTTP_BAD_LENGTH] = 400, [HTTP_BUSY] = 503};
+    static const int statuses[] = {[HTTP_TOO_LARGE] = 413,
+                                   [HTTP_CHUNKED] = 411,
+                                   [HTTP_BAD_LENGTH] = 400,
+                                   [HTTP_BUSY] = 503,
+                                   [HTTP_UNWANTED] = 403};
     struct http_server *s = c->s;
     struct http_exchange *x = c->x;
 
@@ -182,6 +199,8 @@ static void begin_body(struct http_conn *c)
     struct http_head *h = &x->head;
 
     x->refusal = judge(s, h);
+    if (x->refusal == HTTP_FINE && (h->chunked || h->length) && s->p.wanted && !s->p.wanted(s->arg, x))
+        x->refusal = HTTP_UNWANTED;
     if (x->refusal != HTTP_FINE) {
         s->stats.refused_body++;
         c->close = c->linger = true;
@@ -203,6 +222,24 @@ static void begin_body(struct http_conn *c)
         evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+/* Whether who was let in would be let in now. A certificate is judged again after a reload, at the next request, so that a
+ * fleet does not shake hands all at once. */
+static bool trusted(struct http_conn *c)
+{
+    const struct tls_server *tls = c->s->p.tls;
+
+    if (!c->identity)
+        return true;
+    if (c->identity->not_after.ms && c->identity->not_after.ms < loop_wall(c->s->loop).ms)
+        return false;
+    if (c->generation != tls_server_generation(tls)) {
+        if (!tls_server_trusts(tls, c->ssl))
+            return false;
+        c->generation = tls_server_generation(tls);
+    }
+    return true;
+}
+
 static void take_head(struct http_conn *c)
 {
     struct http_server *s = c->s;
@@ -218,6 +255,11 @@ static void take_head(struct http_conn *c)
     end = p ? http_head_end(p, n) : 0;
     if (!end && n < s->p.max_header)
         return;
+    if (!trusted(c)) {
+        c->distrusted = true;
+        give_up(c);
+        return;
+    }
     x = exchange_new(c);
     if (!x || !(x->text = malloc(n + 1))) {
         give_up(c);
@@ -286,11 +328,13 @@ static void conn_process(struct http_conn *c)
         if (!evbuffer_get_length(bufferevent_get_input(c->bev)))
             return;
         set_state(c, CONN_HEAD);
+        c->idle_since = loop_mono(c->s->loop);
         timer_set(c->deadline, c->s->p.request_timeout);
+    }
+    if (c->state == CONN_HEAD) {
+        take_head(c);
         server_budget(c->s);
     }
-    if (c->state == CONN_HEAD)
-        take_head(c);
     if (c->state == CONN_BODY)
         take_body(c);
 }
@@ -338,6 +382,7 @@ static void on_handshake(struct http_conn *c)
             return;
         }
         *c->identity = id;
+        become_known(c);
     }
     become_idle(c, c->s->p.request_timeout);
     conn_process(c);
@@ -366,7 +411,9 @@ static void on_deadline(void *arg)
 {
     struct http_conn *c = arg;
 
-    if (c->state != CONN_IDLE && c->state != CONN_LINGER)
+    if (c->distrusted)
+        c->s->stats.distrusted++;
+    else if (c->state != CONN_IDLE && c->state != CONN_LINGER)
         c->s->stats.timed_out++;
     conn_free(c);
 }
@@ -405,6 +452,7 @@ struct http_conn *conn_new(struct http_server *s, int fd, const char *address)
     c->deadline = timer_new(s->loop, on_deadline, c);
     if (s->p.tls) {
         c->ssl = tls_server_ssl(s->p.tls, NULL);
+        c->generation = tls_server_generation(s->p.tls);
         c->bev =
             c->ssl ? bufferevent_openssl_socket_new(base, fd, c->ssl, BUFFEREVENT_SSL_ACCEPTING, 0) : NULL;
     } else {

@@ -178,6 +178,7 @@ void http_answer_taking(struct http_exchange *x, int status, const char *content
     if (c) {
         out = bufferevent_get_output(c->bev);
         c->close = c->close || x->head.close || c->s->draining;
+        c->known = c->known || status < 400; /* it is being handled: not counted as a stranger now */
         add_head(x, out, status, content_type, extra, n_extra, len);
         if (len && strcmp(x->head.method, "HEAD") != 0 && status != 204 && status != 304) {
             taken = release && add_taken(out, body, len, release, arg);

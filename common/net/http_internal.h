@@ -23,8 +23,8 @@ struct http_server {
     char *unix_path;     /* to remove at the end */
     unsigned port;
     bool draining, paused;
-    struct http_conn *conns; /* newest first */
-    unsigned idle;           /* of them, evictable */
+    struct http_conn *conns;       /* newest first */
+    unsigned evictable, strangers; /* of them; strangers: evictable ones that nobody knows yet */
     struct http_server_stats stats;
 };
 
@@ -40,6 +40,9 @@ struct http_conn {
     struct timer *deadline;
     struct mono idle_since;
     struct http_exchange *x; /* not answered yet */
+    bool known;              /* has an identity, or was given an answer that is no refusal */
+    bool distrusted;         /* its certificate is not good any more */
+    uint64_t generation;     /* of the certificates by which it was let in */
     bool close, linger;      /* after the answer; with some reading on, since the peer may still be sending */
     size_t linger_left;
     struct event *linger_event;
@@ -66,9 +69,14 @@ struct http_exchange {
 };
 
 /* Owes nothing to anybody: no request has begun. */
-static inline bool conn_evictable(const struct http_conn *c)
+static inline bool conn_quiet(const struct http_conn *c)
 {
     return c->state == CONN_IDLE || c->state == CONN_HANDSHAKE;
+}
+/* May make room for another. A head comes in one piece as a rule; who sends it piece by piece takes a risk. */
+static inline bool conn_evictable(const struct http_conn *c)
+{
+    return conn_quiet(c) || c->state == CONN_HEAD;
 }
 
 /* http_conn_io.c. A new connection on fd, which it takes; NULL when it cannot be (fd is closed). */

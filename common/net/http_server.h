@@ -27,7 +27,8 @@ struct http_server_params {
     mode_t unix_mode;       /* of the socket file; 0: 0660 */
     struct tls_server *tls; /* NULL: plain. Borrowed */
 
-    /* Beyond, the longest idle connection (or handshake) makes room; while there is none, accepting pauses. 0: 1024. */
+    /* Beyond, a connection that owes no answer makes room: one of those that nobody knows yet, the oldest, as soon as they are
+     * more than an eighth of all; else the longest idle one. While there is none, accepting pauses. 0: 1024. */
     unsigned max_connections;
     unsigned max_per_address; /* 0: no limit */
     size_t max_header;        /* 0: 16 KiB */
@@ -42,6 +43,9 @@ struct http_server_params {
     bool chunked; /* take chunked bodies; the handler sees them decoded */
     /* Requests whose body is not going to be read come to the handler: see http_refusal. */
     bool judge_refused;
+    /* Asked when a head announces a body that could be read; false: it is not read, and http_refusal says HTTP_UNWANTED. NULL:
+     * all are. The argument is the handler's. Needs judge_refused. */
+    bool (*wanted)(void *arg, const struct http_exchange *x);
 };
 
 typedef void (*http_handler)(void *arg, struct http_exchange *x);
@@ -62,6 +66,8 @@ struct http_server_stats {
     uint64_t refused_address; /* closed at once: too many from there */
     uint64_t refused_body;    /* see http_refusal */
     uint64_t timed_out, handshake_failed, malformed;
+    uint64_t
+        distrusted; /* closed at their next request: a reload, or time, has made their certificate invalid */
     uint64_t aborted; /* the peer left in the middle of a request or an answer */
     uint64_t bytes_in, bytes_out;
     size_t buffered;
@@ -84,6 +90,7 @@ enum http_refusal {
     HTTP_CHUNKED,    /* 411: a chunked body, and chunked is false */
     HTTP_BAD_LENGTH, /* 400: more than one Content-Length, not a number, or beside chunked */
     HTTP_BUSY,       /* 503: max_buffered is used up */
+    HTTP_UNWANTED,   /* see http_server_params.wanted */
 };
 enum http_refusal http_refusal(const struct http_exchange *x);
 /* verified is false on plain connections and without a certificate. */

@@ -32,16 +32,25 @@ static void resume(struct http_server *s, bool accept)
 /* At the limit we accept only while somebody idle can make room. */
 void server_budget(struct http_server *s)
 {
-    resume(s, !s->draining && (s->stats.connections < s->p.max_connections || s->idle > 0));
+    resume(s, !s->draining && (s->stats.connections < s->p.max_connections || s->evictable > 0));
 }
 
-static void evict_idle(struct http_server *s)
+/* Before, in order of eviction: what has begun a head goes after what has not. */
+static bool goes_before(const struct http_conn *a, const struct http_conn *b)
 {
+    return conn_quiet(a) != conn_quiet(b) ? conn_quiet(a) : mono_before(a->idle_since, b->idle_since);
+}
+
+/* A flood of strangers makes room for itself, not at the cost of those that are known. */
+static void evict(struct http_server *s)
+{
+    bool strangers = s->strangers > s->p.max_connections / 8;
     struct http_conn *oldest = NULL;
 
-    for (struct http_conn *c = s->conns; c; c = c->next)
-        if (conn_evictable(c) && (!oldest || mono_before(c->idle_since, oldest->idle_since)))
+    for (struct http_conn *c = s->conns; c; c = c->next) {
+        if (conn_evictable(c) && !(strangers && c->known) && (!oldest || goes_before(c, oldest)))
             oldest = c;
+    }
     if (oldest) {
         s->stats.evicted++;
         conn_free(oldest);
@@ -91,7 +100,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
     }
     s->stats.accepted++;
     if (s->stats.connections >= s->p.max_connections)
-        evict_idle(s);
+        evict(s);
     (void)conn_new(s, fd, address);
     server_budget(s);
 }
@@ -265,7 +274,7 @@ void http_server_drain(struct http_server *s)
     server_budget(s);
     for (struct http_conn *c = s->conns; c; c = next) {
         next = c->next;
-        if (conn_evictable(c))
+        if (conn_quiet(c))
             conn_free(c);
     }
 }

@@ -16,6 +16,7 @@
 
 struct tls_server {
     SSL_CTX *ctx;
+    uint64_t generation;
 };
 
 static int load_ca(SSL_CTX *ctx, const struct tls_files *f, struct err *e)
@@ -147,7 +148,28 @@ int tls_server_reload(struct tls_server *s, const struct tls_files *f, struct er
         return err_set(e, why.code, "%s", why.text);
     SSL_CTX_free(s->ctx); /* those made from it hold references */
     s->ctx = fresh;
+    s->generation++;
     return 0;
+}
+
+uint64_t tls_server_generation(const struct tls_server *s)
+{
+    return s->generation;
+}
+
+/* A resumed session has no chain: with an authority of several steps it is not trusted, and shakes hands anew. */
+bool tls_server_trusts(const struct tls_server *s, const SSL *ssl)
+{
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    X509_STORE_CTX *c = X509_STORE_CTX_new();
+    bool good =
+        cert && c &&
+        X509_STORE_CTX_init(c, SSL_CTX_get_cert_store(s->ctx), cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+        X509_STORE_CTX_set_default(c, "ssl_client") == 1 && X509_verify_cert(c) == 1;
+
+    X509_STORE_CTX_free(c);
+    ERR_clear_error();
+    return good;
 }
 
 SSL *tls_server_ssl(struct tls_server *s, struct err *e)

@@ -575,6 +575,70 @@ static void the_budget_of_connections_holds(void **state)
         close(fd[i]);
 }
 
+/* Each has begun a head that never ends. */
+static void begun_heads_make_room(void **state)
+{
+    struct world *w = *state;
+    struct raw r;
+    int fd[6];
+
+    serve(w, (struct http_server_params){.max_connections = 3});
+    r = (struct raw){.port = http_server_port(w->server)};
+    for (int i = 0; i < 6; i++) {
+        fd[i] = raw_connect(&r);
+        assert_int_equal(write(fd[i], "GET /", 5), 5);
+    }
+    ask(w, "GET", "/echo", NULL, (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+    assert_true(http_server_stats(w->server).connections <= 3);
+    assert_true(http_server_stats(w->server).evicted >= 4);
+    assert_int_equal(http_server_stats(w->server).timed_out, 0);
+    for (int i = 0; i < 6; i++)
+        close(fd[i]);
+}
+
+/* A connection that has been served is idle for longer than any of a flood of strangers, who have to make room for each other. */
+static void strangers_do_not_drive_out_the_known(void **state)
+{
+    struct world *w = *state;
+    struct raw r;
+    int fd[40];
+
+    serve(w, (struct http_server_params){.max_connections = 16});
+    r = (struct raw){.port = http_server_port(w->server)};
+    ask(w, "GET", "/echo", NULL, (struct http_request){0});
+    for (int i = 0; i < 40; i++)
+        fd[i] = raw_connect(&r);
+    ask(w, "GET", "/echo", NULL, (struct http_request){.fresh = true});
+    assert_int_equal(w->answer.r.status, 200);
+    assert_int_equal(http_server_stats(w->server).accepted, 42);
+    ask(w, "GET", "/echo", NULL, (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+    assert_int_equal(http_server_stats(w->server).accepted, 42);
+    for (int i = 0; i < 40; i++)
+        close(fd[i]);
+}
+
+static bool wants_all_but_one(void *arg, const struct http_exchange *x)
+{
+    (void)arg;
+    return strcmp(http_path(x), "/refused") != 0;
+}
+
+static void unwanted_bodies_are_not_read(void **state)
+{
+    struct world *w = *state;
+    struct raw r = {.say = "POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n"};
+
+    serve(w, (struct http_server_params){
+                 .max_body = 1000, .max_buffered = 1000, .judge_refused = true, .wanted = wants_all_but_one});
+    assert_non_null(strstr(talk(w, &r)->heard, "refusal=5 len=0"));
+    assert_int_equal(w->handled, 1);
+    assert_int_equal(http_server_stats(w->server).buffered, 0);
+    ask(w, "POST", "/echo", "hello", (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+}
+
 static void a_full_house_pauses_and_goes_on(void **state)
 {
     struct world *w = *state;
@@ -708,6 +772,9 @@ int main(void)
         T(slow_readers_are_cut_off),
         T(idle_connections_end),
         T(the_budget_of_connections_holds),
+        T(begun_heads_make_room),
+        T(strangers_do_not_drive_out_the_known),
+        T(unwanted_bodies_are_not_read),
         T(a_full_house_pauses_and_goes_on),
         T(one_address_may_have_so_many),
         T(draining_answers_what_is_under_way),

@@ -358,6 +358,34 @@ static void reloading_changes_new_connections_only(void **state)
     http_client_free(&c);
 }
 
+/* A connection that is never idle for long would outlive the revocation of its certificate. */
+static void a_revoked_certificate_ends_its_connection(void **state)
+{
+    struct world *w = *state;
+    struct tls_files files = {
+        .ca = "ca.pem", .cert = "server.pem", .key = "server.key", .crl = "ca.crl", .require_client = true};
+    struct http_client *gone = http_client_new(
+        w->loop, &(struct http_client_params){.ca = "ca.pem", .cert = "gone.pem", .key = "gone.key"}, NULL);
+    struct http_client *good = http_client_new(
+        w->loop, &(struct http_client_params){.ca = "ca.pem", .cert = "agent.pem", .key = "agent.key"}, NULL);
+
+    serve(w, (struct tls_files){.ca = "ca.pem", .require_client = true}, (struct http_server_params){0});
+    ask(w, gone, (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+    ask(w, good, (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+    assert_int_equal(tls_server_reload(w->tls, &files, NULL), 0);
+    ask(w, gone, (struct http_request){0});
+    assert_int_not_equal(w->answer.r.code, 0);
+    ask(w, good, (struct http_request){0});
+    assert_int_equal(w->answer.r.status, 200);
+    assert_int_equal(w->handled, 3);
+    assert_int_equal(http_server_stats(w->server).distrusted, 1);
+    assert_int_equal(http_server_stats(w->server).accepted, 2 + 1); /* the one that tried again */
+    http_client_free(&gone);
+    http_client_free(&good);
+}
+
 static void files_that_are_wrong_are_named(void **state)
 {
     static const struct {
@@ -452,6 +480,7 @@ int main(void)
         T(a_certificate_can_be_demanded),
         T(resumed_sessions_keep_their_identity),
         T(reloading_changes_new_connections_only),
+        T(a_revoked_certificate_ends_its_connection),
         T(files_that_are_wrong_are_named),
         T(handshakes_have_a_deadline),
         T(large_bodies_pass),
