@@ -1,6 +1,6 @@
 /* The serve thread: see serve.h. Requests that need a view wait in a list; one question to the ingest thread
  * is under way at a time, and its answer serves all that wait. A question without an answer for ten seconds
- * ends them with 503. */
+ * ends them with 503; so does a page while too much of earlier ones waits for readers that are slow to take it. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "common/net/http_server.h"
 #include "version.h"
 
-enum { PAGE_MOST = 512 << 20, WAITING_MOST = 256, WORTH_GZIP = 1024 };
+enum { PAGE_MOST = 512 << 20, SENDING_MOST = 256 << 20, WAITING_MOST = 256, WORTH_GZIP = 1024 };
 
 struct waiting {
     struct http_exchange *x;
@@ -39,6 +39,7 @@ struct serve {
     void (*drained)(void *arg);
     void *drain_arg;
     struct mono asked_at;
+    size_t sending; /* memory of pages that their readers have not taken yet */
     uint64_t scrapes, shed, refused_host;
     struct span worst_page;
     struct complaint late;
@@ -48,7 +49,37 @@ struct serve {
 
 /* ---- answers ---- */
 
-static void answer(struct http_exchange *x, int status, const char *type, struct buf *body)
+struct sending {
+    struct serve *s;
+    struct buf body;
+};
+
+static void sent(void *arg)
+{
+    struct sending *d = arg;
+
+    d->s->sending -= d->body.room;
+    buf_free(&d->body);
+    mem_free(NULL, d, sizeof *d);
+}
+
+/* Takes the body over, and leaves it empty. */
+static void send_body(struct serve *s, struct http_exchange *x, int status, const char *type,
+                      const struct http_header *extra, size_t n, struct buf *body)
+{
+    struct sending *d = mem_alloc(NULL, sizeof *d);
+
+    if (!d) {
+        http_answer(x, status, type, extra, n, body->data, body->len);
+        return;
+    }
+    *d = (struct sending){s, *body};
+    buf_init(body, NULL, PAGE_MOST);
+    s->sending += d->body.room;
+    http_answer_taking(x, status, type, extra, n, d->body.data, d->body.len, sent, d);
+}
+
+static void answer(struct serve *s, struct http_exchange *x, int status, const char *type, struct buf *body)
 {
     static const struct http_header gzip[] = {{"Content-Encoding", "gzip"},
                                               {"Vary", "Accept, Accept-Encoding"},
@@ -60,9 +91,9 @@ static void answer(struct http_exchange *x, int status, const char *type, struct
     buf_init(&small, NULL, PAGE_MOST);
     if (body->len >= WORTH_GZIP && gzip_wanted(http_header(x, "Accept-Encoding")) &&
         gzip_bytes(body->data, body->len, &small))
-        http_answer(x, status, type, gzip, 3, small.data, small.len);
+        send_body(s, x, status, type, gzip, 3, &small);
     else
-        http_answer(x, status, type, plain, 2, body->data, body->len);
+        send_body(s, x, status, type, plain, 2, body);
     buf_free(&small);
 }
 
@@ -124,7 +155,7 @@ static void show_hosts(struct serve *s, struct http_exchange *x, const struct vi
     else if (page_hosts(v, f, &sel, out, &e) != 0)
         answer_error(x, 503, "limit", e.text);
     else
-        answer(x, 200, page_content_type(f), out);
+        answer(s, x, 200, page_content_type(f), out);
     for (size_t i = 0; i < sel.n_match; i++)
         selector_free(&match[i]);
 }
@@ -144,16 +175,16 @@ static void show(struct serve *s, struct http_exchange *x, const struct view *v)
         if (page_own(v, f, &out, &e) != 0)
             answer_error(x, 503, "limit", e.text);
         else
-            answer(x, 200, page_content_type(f), &out);
+            answer(s, x, 200, page_content_type(f), &out);
     } else if (strcmp(path, "/metrics/hosts") == 0) {
         show_hosts(s, x, v, &out);
     } else if (strcmp(path, "/") == 0) {
         console_page(v, &out);
-        answer(x, 200, "text/html; charset=utf-8", &out);
+        answer(s, x, 200, "text/html; charset=utf-8", &out);
     } else {
         int status = api_answer(v, path + sizeof api - 1, &q, &out);
 
-        answer(x, status, "application/json", &out);
+        answer(s, x, status, "application/json", &out);
     }
     buf_free(&out);
 }
@@ -174,7 +205,7 @@ static void own_metrics(struct serve *s, struct sink *out)
         1,
         1,
         "",
-        "Requests ended with 503 because no view came in time or too many waited."};
+        "Requests ended with 503: no view came in time, too many waited, or readers were too slow."};
     static const struct metric_row hosts = {
         "securebase_aggregator_http_refused_total",         METRIC_COUNTER, 1, 1, "",
         "Requests refused for their Host or Origin header."};
@@ -184,11 +215,18 @@ static void own_metrics(struct serve *s, struct sink *out)
     static const struct metric_row connections = {
         "securebase_aggregator_http_connections",   METRIC_GAUGE, 1, 1, "",
         "Connections open to the reading listener."};
+    static const struct metric_row sending = {"securebase_aggregator_http_sending_bytes",
+                                              METRIC_GAUGE,
+                                              1,
+                                              1,
+                                              "",
+                                              "Memory of pages that their readers have not taken yet."};
 
     sink_uint(out, &scrapes, NULL, s->scrapes);
     sink_uint(out, &shed, NULL, s->shed);
     sink_uint(out, &hosts, NULL, s->refused_host);
     sink_real(out, &worst, NULL, span_seconds(s->worst_page));
+    sink_uint(out, &sending, NULL, s->sending);
     sink_uint(out, &connections, NULL, s->tcp ? http_server_stats(s->tcp).connections : 0);
 }
 
@@ -219,7 +257,10 @@ static void end_waiting(struct serve *s, struct gathered *g)
         struct mono from = clock_mono();
         struct span took;
 
-        if (v.snap) {
+        if (v.snap && s->sending > SENDING_MOST) {
+            s->shed++;
+            answer_error(w->x, 503, "overload", "too much waits for readers that are slow to take it");
+        } else if (v.snap) {
             s->scrapes++;
             show(s, w->x, &v);
         } else {

@@ -2,14 +2,16 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.parse
 
+import securebase_wire as w
 import support
 from support import get, wait_for
-from wire_client import COUNTER, GAUGE, TOOK, Client, Subject, now
+from wire_client import TOOK, Subject, now
 
 SECTION = ("percentile took", {"metric": TOOK, "by": "host", "windows": "1m", "quantiles": "0.5 1"})
 QUICK = {"persist": "200ms"}
@@ -157,3 +159,32 @@ def test_promtool_has_no_complaint(aggregator):
     assert page["securebase_aggregator_batch_seconds_count"] == 1
     assert page['securebase_aggregator_batch_seconds_bucket{le="+Inf"}'] == 1
     assert page['securebase_aggregator_store_commit_seconds_count{store="journal"}'] >= 1
+
+
+def test_slow_readers_hold_little(aggregator):
+    """Readers that never take their pages do not fill the memory: beyond a bound, pages are put off."""
+    a = aggregator(sections=[SECTION])
+    for _ in range(24):
+        s = Subject(a)
+        names = [w.series(f"wide_{i}", w.GAUGE, labels={"path": "x" * 400}) for i in range(4000)]
+        schema = w.schema_bytes(*names)
+        assert s.definitions(schema).status == 200
+        s.good([w.block(schema, now(), [[1]] * 4000, dt=0)])
+        s.close()
+    size = len(get(a.url + "/metrics/hosts")[2])
+    assert size > 40 << 20
+    slow = []
+    try:
+        for _ in range(8):
+            c = socket.create_connection(("127.0.0.1", a.http_port))
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.sendall(b"GET /metrics/hosts HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            slow.append(c)
+        status, _, body = wait_for(lambda: (lambda r: r[0] == 503 and r)(get(a.url + "/metrics")), 20, why="pages put off")
+        assert status == 503 and b"slow" in body, (status, body[:200])
+    finally:
+        for c in slow:
+            c.close()
+    sending = "securebase_aggregator_http_sending_bytes"
+    wait_for(lambda: a.metrics()[sending] < 1 << 20, 20, why="the pages let go")
+    assert a.metrics()["securebase_aggregator_http_shed_total"] >= 1
