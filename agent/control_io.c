@@ -60,6 +60,21 @@ static void verified(void *arg, const struct spool_answer *a)
     say(x, a->code == 0 ? 200 : 500, text);
 }
 
+static void listed(void *arg, const struct spool_answer *a)
+{
+    struct control *c = arg;
+    struct http_exchange *x = c->waiting;
+    char text[512];
+
+    c->waiting = NULL;
+    if (a->code == 0 && a->bytes.n) {
+        http_answer(x, 200, "text/plain; charset=utf-8", NULL, 0, a->bytes.p, a->bytes.n);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s\n", a->code == 0 ? "no dead letters are kept" : a->err.text);
+    say(x, a->code == 0 ? 200 : 500, text);
+}
+
 static void dropped(void *arg, const struct spool_answer *a)
 {
     struct control *c = arg;
@@ -72,7 +87,7 @@ static void dropped(void *arg, const struct spool_answer *a)
 
 static void act(struct control *c, struct http_exchange *x, const char *path)
 {
-    bool drop = strcmp(path, "/spool/drop") == 0;
+    bool drop = strcmp(path, "/spool/drop") == 0, list = strcmp(path, "/spool/dead") == 0;
     uid_t uid = 0;
     gid_t gid = 0;
     pid_t pid = 0;
@@ -85,8 +100,9 @@ static void act(struct control *c, struct http_exchange *x, const char *path)
     (void)http_peer_cred(x, &uid, &gid, &pid);
     LOG(c->log, LOG_INFO, "control", "asked for", kv_s("what", path), kv_u("uid", uid), kv_i("pid", pid));
     c->waiting = x;
-    rc = drop ? spool_drop_all(c->spool, SPOOL_DROP_OPERATOR, dropped, c)
-              : spool_verify(c->spool, verified, c);
+    rc = drop   ? spool_drop_all(c->spool, SPOOL_DROP_OPERATOR, dropped, c)
+         : list ? spool_dead(c->spool, listed, c)
+                : spool_verify(c->spool, verified, c);
     if (rc != 0) {
         c->waiting = NULL;
         say(x, 500, "no memory\n");
@@ -96,7 +112,7 @@ static void act(struct control *c, struct http_exchange *x, const char *path)
 static void handle(void *arg, struct http_exchange *x)
 {
     static const char *const reads[] = {"/status", "/status.json", "/spool"};
-    static const char *const acts[] = {"/spool/verify", "/spool/drop"};
+    static const char *const acts[] = {"/spool/verify", "/spool/dead", "/spool/drop"};
     const char *path = http_path(x), *method = http_method(x);
 
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {

@@ -51,7 +51,7 @@ static struct cli_program program = {
     .sentence = "samples this host and its services, and ships what it finds to an aggregator.",
     .file = "/etc/securebase/agent.ini",
     .usage = "       securebase-agent [-c FILE] status [--json]\n"
-             "       securebase-agent [-c FILE] spool stat|verify|drop\n",
+             "       securebase-agent [-c FILE] spool stat|verify|dead|drop\n",
     .flags = flags,
     .n_flags = sizeof flags / sizeof *flags,
     .max_words = 2,

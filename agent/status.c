@@ -46,6 +46,7 @@ static void put_spool(cJSON *root, const struct spool_totals *t)
         (void)cJSON_AddNumberToObject(by, refusal(i), (double)t->refused[i]);
     (void)cJSON_AddNumberToObject(o, "bytes", (double)t->bytes);
     (void)cJSON_AddNumberToObject(o, "max_bytes", (double)t->max_bytes);
+    (void)cJSON_AddNumberToObject(o, "dead_letters", (double)t->dead_letters);
     put_time(o, "oldest", t->oldest);
     (void)cJSON_AddBoolToObject(o, "on_disk", t->disk);
     (void)cJSON_AddStringToObject(o, "trouble", t->trouble);
@@ -162,6 +163,9 @@ int status_spool_text(const struct spool_totals *t, struct wall now, struct buf 
     for (int i = 0; i < SPOOL_REFUSALS; i++)
         if (t->refused[i])
             buf_fmt(out, "  refused, %-41s %14llu values\n", refusal(i), (unsigned long long)t->refused[i]);
+    if (t->dead_letters)
+        buf_fmt(out, "  dead letters kept: %llu, %s (spool dead lists them)\n",
+                (unsigned long long)t->dead_letters, human_bytes(t->dead_bytes, have));
     if (t->oldest.ms)
         buf_fmt(out, "  oldest sealed %s ago, at %s\n", human_span(wall_sub(now, t->oldest), have),
                 wall_text(t->oldest, time));

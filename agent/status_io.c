@@ -31,6 +31,7 @@ static const struct {
     {"status", NULL, "GET", "/status", false},           {"status", NULL, "GET", "/status.json", true},
     {"spool", "stat", "GET", "/spool", false},           {"spool", "stat", "GET", "/status.json", true},
     {"spool", "verify", "POST", "/spool/verify", false}, {"spool", "drop", "POST", "/spool/drop", false},
+    {"spool", "dead", "POST", "/spool/dead", false},
 };
 
 int status_verb(const char *socket, char **words, size_t n, bool json)
@@ -53,7 +54,7 @@ int status_verb(const char *socket, char **words, size_t n, bool json)
         r.url = url;
     }
     if (!*url) {
-        (void)fprintf(stderr, "securebase-agent: expected status [--json], or spool stat|verify|drop\n");
+        (void)fprintf(stderr, "securebase-agent: expected status [--json], or spool stat|verify|dead|drop\n");
         return EXIT_USAGE;
     }
     a.status = 1;

@@ -188,6 +188,8 @@ static void post(struct shipping *s, unsigned endpoint, bool definitions)
 
 static void settle(struct shipping *s, const struct ship_effect *f)
 {
+    struct spool_death death = {.at = loop_wall(s->p.loop), .status = f->status, .reason = f->say};
+
     if (f->type == SHIP_DO_ACK) {
         s->last = loop_wall(s->p.loop);
         (void)spool_ack(s->p.spool, f->epoch, f->seq, f->refused);
@@ -195,7 +197,8 @@ static void settle(struct shipping *s, const struct ship_effect *f)
     }
     LOG(s->p.log, LOG_ERROR, "ship", "a batch is given up", kv_s("reason", f->say), kv_s("error", s->trouble),
         kv_u("epoch", f->epoch), kv_u("seq", f->seq));
-    (void)spool_drop(s->p.spool, f->epoch, f->seq, SPOOL_DROP_DEAD);
+    death.error = s->trouble;
+    (void)spool_drop(s->p.spool, f->epoch, f->seq, SPOOL_DROP_DEAD, &death);
 }
 
 static void carry_out(struct shipping *s, const struct ship_effect *f)

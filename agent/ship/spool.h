@@ -44,11 +44,14 @@ struct spool_totals {
     uint64_t bytes;                   /* of frames and definitions kept, both places */
     uint64_t max_bytes;
     uint64_t epoch, next_seq, low;
-    uint64_t acked_epoch; /* of the newest acknowledgement; 0: none yet */
-    struct wall oldest;   /* sealing of the oldest batch kept; 0: none */
-    bool disk;            /* false: memory mode */
-    uint64_t troubles;    /* times that the disk refused */
-    char trouble[256];    /* the newest refusal; "" when there was none */
+    uint64_t newest_ms;                /* sealing of the newest batch written, wall */
+    uint64_t in_order;                 /* 1: the file was closed with everything in it */
+    uint64_t dead_letters, dead_bytes; /* kept in the file for inspection */
+    uint64_t acked_epoch;              /* of the newest acknowledgement; 0: none yet */
+    struct wall oldest;                /* sealing of the oldest batch kept; 0: none */
+    bool disk;                         /* false: memory mode */
+    uint64_t troubles;                 /* times that the disk refused */
+    char trouble[256];                 /* the newest refusal; "" when there was none */
 };
 
 /* Whether the equation above holds. */
@@ -65,11 +68,14 @@ struct spool_store_params {
     const char *agent; /* batches of another agent id are set aside with the file */
     int64_t max_bytes, memory_bytes;
     struct wall now;
+    struct span batch; /* about how often one is sealed; 0: not known */
 };
 /* A damaged file is moved to PATH.damaged-<n> and a new epoch begins; where the disk refuses, memory mode.
  * NULL: no memory. */
 struct spool_store *spool_store_open(const struct spool_store_params *p);
-void spool_store_close(struct spool_store **s);
+/* An orderly end: what is in memory goes to the file, or is counted as dropped (shutdown). */
+void spool_store_finish(struct spool_store *s);
+void spool_store_close(struct spool_store **s); /* as it stands */
 const struct spool_totals *spool_store_totals(struct spool_store *s);
 
 /* Keeps a batch (copied): written and synced when this returns, or in memory, or dropped and counted. A batch
@@ -85,7 +91,16 @@ int spool_store_front(struct spool_store *s, struct spool_item *item, struct buf
 /* The batch was acknowledged; false when it is not the one handed out by front. */
 bool spool_store_ack(struct spool_store *s, uint64_t epoch, uint64_t seq,
                      const uint64_t refused[SPOOL_REFUSALS]);
-bool spool_store_drop(struct spool_store *s, uint64_t epoch, uint64_t seq, enum spool_drop why);
+/* With `death` (borrowed, may be NULL), a batch of the file is kept as a dead letter: the newest ones, for inspection. */
+struct spool_death {
+    struct wall at;
+    int status; /* the answer's; 0: none */
+    const char *reason, *error;
+};
+bool spool_store_drop(struct spool_store *s, uint64_t epoch, uint64_t seq, enum spool_drop why,
+                      const struct spool_death *death);
+/* A line for each dead letter, the newest first, appended to out. 0 or an error. */
+int spool_store_dead(struct spool_store *s, struct buf *out, struct err *e);
 void spool_store_drop_all(struct spool_store *s, enum spool_drop why);
 /* Counts what never became a batch. */
 void spool_store_lost(struct spool_store *s, enum spool_drop why, uint64_t values);
@@ -133,7 +148,9 @@ struct spool_answer {
 typedef void (*spool_done)(void *arg, const struct spool_answer *a);
 int spool_front(struct spool *s, spool_done done, void *arg);
 int spool_ack(struct spool *s, uint64_t epoch, uint64_t seq, const uint64_t refused[SPOOL_REFUSALS]);
-int spool_drop(struct spool *s, uint64_t epoch, uint64_t seq, enum spool_drop why);
+int spool_drop(struct spool *s, uint64_t epoch, uint64_t seq, enum spool_drop why,
+               const struct spool_death *death);
+int spool_dead(struct spool *s, spool_done done, void *arg); /* bytes: the list, as text */
 int spool_defs(struct spool *s, const struct wire_hash *h, uint32_t n, spool_done done, void *arg);
 int spool_renumber(struct spool *s, uint64_t epoch, spool_done done, void *arg);
 int spool_verify(struct spool *s, spool_done done, void *arg);

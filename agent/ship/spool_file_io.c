@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,6 +41,16 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_RENUMBER_NEED] = "UPDATE need SET seq = ?2 WHERE seq = ?1",
     [SQL_USELESS] = "SELECT hash, length(value) FROM def WHERE hash NOT IN (SELECT hash FROM need)",
     [SQL_DELETE_DEF] = "DELETE FROM def WHERE hash = ?1",
+    [SQL_DEAD_KEEP] = ("INSERT INTO dead (at, epoch, seq, n, status, reason, error, frame)"
+                       " SELECT ?2, ?3, seq, n, ?4, ?5, ?6, frame FROM batch WHERE seq = ?1"),
+    [SQL_DEAD_TRIM] =
+        ("DELETE FROM dead WHERE id NOT IN (SELECT id FROM (SELECT id, row_number() OVER w AS k,"
+         " sum(length(frame)) OVER w AS bytes FROM dead WINDOW w AS (ORDER BY id DESC))"
+         " WHERE k <= ?1 AND bytes <= ?2)"),
+    [SQL_DEAD_SUM] = "SELECT count(*), coalesce(sum(length(frame)), 0) FROM dead",
+    [SQL_DEAD_LIST] = ("SELECT at, epoch, seq, n, length(frame), status, reason, error FROM dead"
+                       " ORDER BY id DESC"),
+    [SQL_DEAD_CLEAR] = "DELETE FROM dead",
 };
 
 static const char schema[] =
@@ -52,6 +63,12 @@ static const char schema[] =
     "CREATE TABLE number (name TEXT PRIMARY KEY, v INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE label (name TEXT PRIMARY KEY, v TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
+
+/* Apart, as files of an earlier make have none. */
+static const char dead_schema[] =
+    "CREATE TABLE IF NOT EXISTS dead (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, n INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " error TEXT NOT NULL, frame BLOB NOT NULL) STRICT;";
 
 static int fail(struct spool_file *f, int rc, struct err *e)
 {
@@ -109,6 +126,8 @@ static int prepare_file(struct spool_file *f, struct err *e)
         rc = exec(f, "BEGIN IMMEDIATE", e);
         if (rc == 0)
             rc = exec(f, schema, e);
+        if (rc == 0)
+            rc = exec(f, dead_schema, e);
         return rc == 0 ? exec(f, "COMMIT", e) : rc;
     }
     if (strcmp(answer, "1") != 0)
@@ -117,7 +136,26 @@ static int prepare_file(struct spool_file *f, struct err *e)
     rc = ask(f, "PRAGMA quick_check(1)", answer, e);
     if (rc == 0 && strcmp(answer, "ok") != 0)
         return err_set(e, ERR_MALFORMED, "%s: %s", f->path, answer);
-    return rc;
+    return rc == 0 ? exec(f, dead_schema, e) : rc;
+}
+
+int spool_file_peek(struct spool_file *f, const char *path, struct err *e)
+{
+    char uri[2048] = "file:";
+    size_t n = 5;
+
+    *f = (struct spool_file){.path = path};
+    for (; *path && n + 32 < sizeof uri;
+         path++) /* sqlite.org/uri.html: whatever could mean something is escaped */
+        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("%?#", *path) ? "%%%02X" : "%c", *path);
+    (void)snprintf(uri + n, sizeof uri - n, "?immutable=1");
+    if (sqlite3_open_v2(uri, &f->h, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        (void)fail(f, SQLITE_CANTOPEN, e);
+        spool_file_close(f);
+        return ERR_IO;
+    }
+    return 0;
 }
 
 int spool_file_open(struct spool_file *f, const char *path, struct err *e)
@@ -200,6 +238,17 @@ int spool_file_set_aside(const char *path, char to[512], struct err *e)
     (void)snprintf(wal, sizeof wal, "%s-wal", to);
     (void)rename(from, wal);
     return 0;
+}
+
+int spool_file_give_back(struct spool_file *f, int above, struct err *e)
+{
+    char answer[200] = "", text[64];
+    int rc = ask(f, "PRAGMA freelist_count", answer, e);
+
+    if (rc != 0 || strtol(answer, NULL, 10) <= above)
+        return rc;
+    (void)snprintf(text, sizeof text, "PRAGMA incremental_vacuum(%d)", above);
+    return exec(f, text, e);
 }
 
 int spool_file_check(struct spool_file *f, struct err *e)

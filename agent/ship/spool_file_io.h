@@ -31,6 +31,11 @@ enum file_sql {
     SQL_RENUMBER_NEED,
     SQL_USELESS,
     SQL_DELETE_DEF,
+    SQL_DEAD_KEEP,
+    SQL_DEAD_TRIM,
+    SQL_DEAD_SUM,
+    SQL_DEAD_LIST,
+    SQL_DEAD_CLEAR,
     SQL_COUNT
 };
 
@@ -42,7 +47,11 @@ struct spool_file {
 
 /* ERR_MALFORMED: damaged, or of a newer version; ERR_LIMIT: disk full; ERR_IO. */
 int spool_file_open(struct spool_file *f, const char *path, struct err *e);
+/* The same for reading alone, as the file lies there, its -wal not looked at: for a file system mounted read-only. */
+int spool_file_peek(struct spool_file *f, const char *path, struct err *e);
 void spool_file_close(struct spool_file *f);
+/* When more pages than `above` are free, gives them back to the file system, at most as many at once. */
+int spool_file_give_back(struct spool_file *f, int above, struct err *e);
 /* The statement with its bindings cleared; NULL and e. */
 sqlite3_stmt *spool_file_sql(struct spool_file *f, enum file_sql q, struct err *e);
 /* One step: 1 a row, 0 done (and reset), negative (and reset). */

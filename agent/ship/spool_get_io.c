@@ -5,6 +5,8 @@
 
 #include "agent/ship/spool_store_in.h"
 
+enum { VACUUM_EVERY = 32, VACUUM_ABOVE = 512 /* free pages */ };
+
 const struct spool_totals *spool_store_totals(struct spool_store *s)
 {
     return &s->t;
@@ -42,6 +44,8 @@ void spool_refresh(struct spool_store *s)
         s->t.low = s->file_low;
         s->t.oldest = s->file_oldest;
     }
+    if (!s->file.h && s->floor && s->floor < s->t.low)
+        s->t.low = s->floor;
     s->t.bytes = s->frame_bytes + s->def_bytes + s->mem_bytes;
 }
 
@@ -97,8 +101,21 @@ int spool_store_front(struct spool_store *s, struct spool_item *item, struct buf
     return rc;
 }
 
+/* Gives pages that an outage filled back to the disk, some at a time (sqlite.org/pragma.html#pragma_incremental_vacuum). */
+static void give_back(struct spool_store *s)
+{
+    struct err e;
+    int rc;
+
+    if (++s->leaves % VACUUM_EVERY)
+        return;
+    rc = spool_file_give_back(&s->file, VACUUM_ABOVE, &e);
+    if (rc < 0)
+        spool_failed(s, &e);
+}
+
 /* The handed batch leaves: counters have been changed by the caller, all but those of where it lay. */
-static void leave(struct spool_store *s, uint64_t seq, uint64_t values)
+static void leave(struct spool_store *s, uint64_t seq, uint64_t values, const struct spool_death *death)
 {
     struct err e;
     int rc;
@@ -124,12 +141,16 @@ static void leave(struct spool_store *s, uint64_t seq, uint64_t values)
         }
         s->done = seq;
         s->undeleted = true;
+        if (rc == 0 && death)
+            rc = spool_dead_keep(s, seq, death, &e);
         if (rc == 0)
             rc = spool_delete_row(s, seq, &e);
         if (rc == 0)
             rc = spool_commit(s, &e);
         if (rc != 0)
             spool_failed(s, &e);
+        else
+            give_back(s);
     }
     spool_refresh(s);
 }
@@ -150,17 +171,18 @@ bool spool_store_ack(struct spool_store *s, uint64_t epoch, uint64_t seq,
     s->t.delivered.batches++;
     s->t.delivered.values += left;
     s->t.acked_epoch = epoch;
-    leave(s, seq, s->handed_values);
+    leave(s, seq, s->handed_values, NULL);
     return true;
 }
 
-bool spool_store_drop(struct spool_store *s, uint64_t epoch, uint64_t seq, enum spool_drop why)
+bool spool_store_drop(struct spool_store *s, uint64_t epoch, uint64_t seq, enum spool_drop why,
+                      const struct spool_death *death)
 {
     if (!s->handed || seq != s->handed || epoch != s->t.epoch)
         return false;
     s->t.dropped[why].batches++;
     s->t.dropped[why].values += s->handed_values;
-    leave(s, seq, s->handed_values);
+    leave(s, seq, s->handed_values, death);
     return true;
 }
 
@@ -181,6 +203,8 @@ void spool_store_drop_all(struct spool_store *s, enum spool_drop why)
         s->done = t->next_seq - 1;
         s->undeleted = true;
         rc = spool_begin(s, &e);
+        if (rc == 0)
+            rc = spool_dead_clear(s, &e);
         if (rc == 0)
             rc = spool_commit(s, &e);
         if (rc != 0)

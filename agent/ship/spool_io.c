@@ -2,6 +2,7 @@
  * posts to the loop. So a slow fsync delays no sample. Totals are copied under the lock after each request;
  * what is queued counts as in memory, so the balance holds at every moment. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,19 @@
 #include "common/daemon/log.h"
 #include "common/net/loop.h"
 
-enum op { OP_PUT, OP_LOST, OP_FRONT, OP_ACK, OP_DROP, OP_DEFS, OP_RENUMBER, OP_VERIFY, OP_DROP_ALL, OP_STOP };
+enum op {
+    OP_PUT,
+    OP_LOST,
+    OP_FRONT,
+    OP_ACK,
+    OP_DROP,
+    OP_DEAD,
+    OP_DEFS,
+    OP_RENUMBER,
+    OP_VERIFY,
+    OP_DROP_ALL,
+    OP_STOP
+};
 
 struct request {
     struct request *next;
@@ -22,6 +35,9 @@ struct request {
     enum spool_drop why;
     uint64_t values;
     uint64_t refused[SPOOL_REFUSALS];
+    bool dies;                /* a dead letter */
+    struct spool_death death; /* its texts are these: */
+    char reason[64], error[256];
     uint32_t n;
     struct wire_hash *hashes; /* owned */
     struct batch batch;       /* its bytes are owned, in `copy` */
@@ -65,12 +81,13 @@ static void carry_out(struct spool_store *s, struct request *r)
     case OP_LOST: spool_store_lost(s, r->why, r->values); break;
     case OP_FRONT: a->code = spool_store_front(s, &a->item, &r->bytes); break;
     case OP_ACK: (void)spool_store_ack(s, r->epoch, r->seq, r->refused); break;
-    case OP_DROP: (void)spool_store_drop(s, r->epoch, r->seq, r->why); break;
+    case OP_DROP: (void)spool_store_drop(s, r->epoch, r->seq, r->why, r->dies ? &r->death : NULL); break;
+    case OP_DEAD: a->code = spool_store_dead(s, &r->bytes, &a->err); break;
     case OP_DEFS: a->code = spool_store_defs(s, r->hashes, r->n, &r->bytes, &a->found, &a->err); break;
     case OP_RENUMBER: a->code = spool_store_renumber(s, r->epoch, &a->err); break;
     case OP_VERIFY: a->code = spool_store_verify(s, &a->checked, &a->err); break;
     case OP_DROP_ALL: spool_store_drop_all(s, r->why); break;
-    case OP_STOP: break;
+    case OP_STOP: spool_store_finish(s); break;
     }
     a->bytes = buf_bytes(&r->bytes);
 }
@@ -134,7 +151,8 @@ static void *work(void *arg)
         carry_out(s->store, r);
         stop = r->op == OP_STOP;
         (void)pthread_mutex_lock(&s->lock);
-        s->totals = *spool_store_totals(s->store);
+        if (!stop) /* what the end made of it is told by spool_free */
+            s->totals = *spool_store_totals(s->store);
         s->requests--;
         if (r->op == OP_PUT) {
             s->queued.batches--;
@@ -209,6 +227,19 @@ struct spool *spool_new(const struct spool_params *p, struct err *e)
     return s;
 }
 
+/* What the disk did not take at the end: it could not take the count either. */
+static void tell_lost(struct spool *s)
+{
+    const struct spool_count *c = &spool_store_totals(s->store)->dropped[SPOOL_DROP_SHUTDOWN];
+    uint64_t before = s->totals.dropped[SPOOL_DROP_SHUTDOWN].batches;
+
+    if (c->batches > before)
+        LOG(s->p.log, LOG_ERROR, "spool", "batches in memory alone are lost",
+            kv_u("batches", c->batches - before),
+            kv_u("values", c->values - s->totals.dropped[SPOOL_DROP_SHUTDOWN].values),
+            kv_s("error", spool_store_totals(s->store)->trouble));
+}
+
 void spool_free(struct spool **sp)
 {
     struct spool *s = *sp;
@@ -221,6 +252,7 @@ void spool_free(struct spool **sp)
 
         if (submit(s, r) == 0)
             (void)pthread_join(s->thread, NULL);
+        tell_lost(s);
     }
     spool_store_close(&s->store);
     (void)pthread_mutex_destroy(&s->lock);
@@ -307,7 +339,8 @@ int spool_ack(struct spool *s, uint64_t epoch, uint64_t seq, const uint64_t refu
     return submit(s, r);
 }
 
-int spool_drop(struct spool *s, uint64_t epoch, uint64_t seq, enum spool_drop why)
+int spool_drop(struct spool *s, uint64_t epoch, uint64_t seq, enum spool_drop why,
+               const struct spool_death *death)
 {
     struct request *r = request(s, OP_DROP, NULL, NULL);
 
@@ -316,7 +349,19 @@ int spool_drop(struct spool *s, uint64_t epoch, uint64_t seq, enum spool_drop wh
     r->epoch = epoch;
     r->seq = seq;
     r->why = why;
+    if (death) {
+        r->dies = true;
+        (void)snprintf(r->reason, sizeof r->reason, "%s", death->reason ? death->reason : "");
+        (void)snprintf(r->error, sizeof r->error, "%s", death->error ? death->error : "");
+        r->death = (struct spool_death){
+            .at = death->at, .status = death->status, .reason = r->reason, .error = r->error};
+    }
     return submit(s, r);
+}
+
+int spool_dead(struct spool *s, spool_done done, void *arg)
+{
+    return submit(s, request(s, OP_DEAD, done, arg));
 }
 
 int spool_defs(struct spool *s, const struct wire_hash *h, uint32_t n, spool_done done, void *arg)

@@ -312,6 +312,7 @@ static int write_batch(struct spool_store *s, const struct batch *b, struct err 
     s->t.spooled.values += b->values;
     s->t.in_memory.batches--;
     s->t.in_memory.values -= b->values;
+    s->t.newest_ms = b->sealed.ms > 0 ? (uint64_t)b->sealed.ms : 0;
     if (rc == 0)
         rc = spool_commit(s, e);
     if (rc != 0)
@@ -319,8 +320,7 @@ static int write_batch(struct spool_store *s, const struct batch *b, struct err 
     return rc;
 }
 
-/* Batches that wait in memory, oldest first. 0 when none is left. */
-static int flush(struct spool_store *s, struct err *e)
+int spool_flush(struct spool_store *s, struct err *e)
 {
     while (s->mem_head) {
         struct mem_batch *m = s->mem_head;
@@ -354,10 +354,11 @@ static bool keep(struct spool_store *s, const struct batch *b)
     int rc;
 
     spool_store_try_file(s);
+    (void)spool_taken_away(s);
     if (s->t.epoch != b->epoch || s->t.next_seq > b->seq + 1)
         return false;
     if (s->file.h) {
-        rc = flush(s, &e);
+        rc = spool_flush(s, &e);
         if (rc == 0)
             rc = write_batch(s, b, &e);
         if (rc == 0)

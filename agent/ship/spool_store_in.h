@@ -1,5 +1,5 @@
-/* The inside of the store, shared by spool_store_io.c (opening, counters), spool_put_io.c (batches in) and
- * spool_get_io.c (batches out). */
+/* The inside of the store, shared by spool_store_io.c (opening, ending), spool_numbers_io.c (counters), spool_put_io.c
+ * (batches in), spool_get_io.c (batches out) and spool_dead_io.c (dead letters). */
 #ifndef SB_AGENT_SPOOL_STORE_IN_H
 #define SB_AGENT_SPOOL_STORE_IN_H
 
@@ -33,6 +33,9 @@ struct spool_store {
     uint64_t frame_bytes, def_bytes, mem_bytes;
     uint64_t file_low; /* least seq in the file that counts; 0: none */
     struct wall file_oldest;
+    uint64_t floor;  /* file.h NULL: nothing below this is known to be gone; 0: nothing known */
+    bool renewing;   /* a damaged file is being replaced */
+    unsigned leaves; /* batches that left the file */
     uint64_t done;   /* rows up to here are acknowledged, deleted or not */
     bool undeleted;  /* some of them are still there */
     uint64_t handed; /* by front; 0: none */
@@ -65,6 +68,22 @@ static inline void spool_back(struct spool_store *s, const struct spool_mark *m)
 }
 
 void spool_store_try_file(struct spool_store *s);
+/* Whether somebody removed or moved the file: what is written to it is seen by nobody. Then what it held is lost, and
+ * another begins in its place, with a new epoch. */
+bool spool_taken_away(struct spool_store *s);
+void spool_note(struct spool_store *s, const struct err *e); /* a trouble */
+/* spool_numbers_io.c. The counters as they would be on disk: what is in memory alone was never produced there. */
+int spool_numbers_write(struct spool_store *s, struct err *e);
+/* Into s->t, with what the rows add up to; whatever differs is damage, and counted so. */
+int spool_numbers_read(struct spool_store *s, struct err *e);
+void spool_numbers_add(struct spool_totals *t,
+                       const struct spool_totals *more); /* the counters that only grow */
+/* Batches that wait in memory into the file, oldest first. 0 when none is left. */
+int spool_flush(struct spool_store *s, struct err *e);
+/* spool_dead_io.c: within a transaction, before the row goes; and what is there, at opening. */
+int spool_dead_keep(struct spool_store *s, uint64_t seq, const struct spool_death *d, struct err *e);
+int spool_dead_count(struct spool_store *s, struct err *e);
+int spool_dead_clear(struct spool_store *s, struct err *e);
 /* BEGIN, with rows deleted that were acknowledged earlier. */
 int spool_begin(struct spool_store *s, struct err *e);
 /* Writes the counters and commits. */

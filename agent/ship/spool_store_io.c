@@ -10,116 +10,6 @@
 
 #include "agent/ship/spool_store_in.h"
 
-/* ---- counters and the file ---- */
-
-/* The persisted numbers, by name; in_memory is nothing that a file could know. */
-static void each_number(struct spool_totals *t, void (*fn)(void *arg, const char *name, uint64_t *v),
-                        void *arg)
-{
-    char name[64];
-
-    fn(arg, "epoch", &t->epoch);
-    fn(arg, "next_seq", &t->next_seq);
-    fn(arg, "acked_epoch", &t->acked_epoch);
-    fn(arg, "produced_batches", &t->produced.batches);
-    fn(arg, "produced_values", &t->produced.values);
-    fn(arg, "delivered_batches", &t->delivered.batches);
-    fn(arg, "delivered_values", &t->delivered.values);
-    for (int i = 0; i < SPOOL_DROPS; i++) {
-        (void)snprintf(name, sizeof name, "dropped_batches_%s", spool_drop_name((enum spool_drop)i));
-        fn(arg, name, &t->dropped[i].batches);
-        (void)snprintf(name, sizeof name, "dropped_values_%s", spool_drop_name((enum spool_drop)i));
-        fn(arg, name, &t->dropped[i].values);
-    }
-    for (int i = 0; i < SPOOL_REFUSALS; i++) {
-        (void)snprintf(name, sizeof name, "refused_values_%s",
-                       i < WIRE_REFUSALS ? wire_refusal_name((enum wire_refusal)i) : "unknown");
-        fn(arg, name, &t->refused[i]);
-    }
-}
-
-struct writing {
-    struct spool_store *s;
-    const struct spool_totals *was;
-    size_t i;
-    int rc;
-    struct err *e;
-};
-
-static void write_number(void *arg, const char *name, uint64_t *v)
-{
-    struct writing *w = arg;
-    sqlite3_stmt *st;
-
-    if (w->rc != 0)
-        return;
-    st = spool_file_sql(&w->s->file, SQL_SET, w->e);
-    if (!st) {
-        w->rc = w->e->code;
-        return;
-    }
-    (void)sqlite3_bind_text(st, 1, name, -1, SQLITE_TRANSIENT);
-    (void)sqlite3_bind_int64(st, 2, (int64_t)*v);
-    w->rc = spool_file_step(&w->s->file, st, w->e);
-}
-
-/* Writes the counters as they would be on disk: what is in memory alone is not there, nor was it ever
- * produced. */
-static int write_numbers(struct spool_store *s, struct err *e)
-{
-    struct spool_totals t = s->t;
-    struct writing w = {.s = s, .e = e};
-
-    t.produced.batches -= t.in_memory.batches;
-    t.produced.values -= t.in_memory.values;
-    each_number(&t, write_number, &w);
-    return w.rc;
-}
-
-static void read_number(void *arg, const char *name, uint64_t *v)
-{
-    struct writing *w = arg;
-    sqlite3_stmt *st = w->s->file.st[SQL_GET];
-
-    if (strcmp((const char *)sqlite3_column_text(st, 0), name) == 0)
-        *v = (uint64_t)sqlite3_column_int64(st, 1);
-}
-
-/* Rows against counters: whatever a restored or half-written file makes them differ by is damage, and counted
- * so. */
-static int read_numbers(struct spool_store *s, struct err *e)
-{
-    struct writing w = {.s = s};
-    struct spool_totals *t = &s->t;
-    uint64_t max_seq;
-    sqlite3_stmt *st;
-    int rc;
-
-    st = spool_file_sql(&s->file, SQL_GET, e);
-    if (!st)
-        return e->code;
-    while ((rc = spool_file_step(&s->file, st, e)) == 1)
-        each_number(t, read_number, &w);
-    if (rc < 0)
-        return rc;
-    st = spool_file_sql(&s->file, SQL_SUM, e);
-    if (!st || (rc = spool_file_step(&s->file, st, e)) < 0)
-        return e->code;
-    t->spooled.batches = (uint64_t)sqlite3_column_int64(st, 0);
-    t->spooled.values = (uint64_t)sqlite3_column_int64(st, 1);
-    s->frame_bytes = (uint64_t)sqlite3_column_int64(st, 2);
-    max_seq = (uint64_t)sqlite3_column_int64(st, 3);
-    (void)sqlite3_reset(st);
-    st = spool_file_sql(&s->file, SQL_DEF_SUM, e);
-    if (!st || (rc = spool_file_step(&s->file, st, e)) < 0)
-        return e->code;
-    s->def_bytes = (uint64_t)sqlite3_column_int64(st, 0);
-    (void)sqlite3_reset(st);
-    if (t->next_seq <= max_seq)
-        t->next_seq = max_seq + 1;
-    return 0;
-}
-
 int spool_begin(struct spool_store *s, struct err *e)
 {
     int rc = spool_file_run(&s->file, SQL_BEGIN, e);
@@ -137,7 +27,7 @@ int spool_begin(struct spool_store *s, struct err *e)
 
 int spool_commit(struct spool_store *s, struct err *e)
 {
-    int rc = write_numbers(s, e);
+    int rc = spool_numbers_write(s, e);
 
     if (rc == 0)
         rc = spool_file_run(&s->file, SQL_COMMIT, e);
@@ -148,30 +38,9 @@ int spool_commit(struct spool_store *s, struct err *e)
     return rc;
 }
 
-static void mend_balance(struct spool_totals *t)
-{
-    struct spool_count sum = {t->delivered.batches + t->spooled.batches,
-                              t->delivered.values + t->spooled.values};
-
-    for (int i = 0; i < SPOOL_DROPS; i++) {
-        sum.batches += t->dropped[i].batches;
-        sum.values += t->dropped[i].values;
-    }
-    for (int i = 0; i < SPOOL_REFUSALS; i++)
-        sum.values += t->refused[i];
-    if (sum.batches < t->produced.batches)
-        t->dropped[SPOOL_DROP_DAMAGED].batches += t->produced.batches - sum.batches;
-    else
-        t->produced.batches = sum.batches;
-    if (sum.values < t->produced.values)
-        t->dropped[SPOOL_DROP_DAMAGED].values += t->produced.values - sum.values;
-    else
-        t->produced.values = sum.values;
-}
-
 /* ---- trouble ---- */
 
-static void note(struct spool_store *s, const struct err *e)
+void spool_note(struct spool_store *s, const struct err *e)
 {
     s->t.troubles++;
     (void)snprintf(s->t.trouble, sizeof s->t.trouble, "%.255s", e->text);
@@ -194,27 +63,51 @@ static uint64_t later_epoch(const struct spool_store *s)
     return now > s->t.epoch ? now : s->t.epoch + 1;
 }
 
-/* The file is damaged: everything in it is counted as lost, a new file and a new epoch begin. */
-static void start_over(struct spool_store *s, const struct err *why)
+/* Everything in the file is counted as lost, and a new epoch begins. */
+static void lose_file(struct spool_store *s, const struct err *why)
 {
-    char to[512] = "";
-    struct err e = *why;
-
-    note(s, why);
+    spool_note(s, why);
     spool_file_close(&s->file);
     s->t.dropped[SPOOL_DROP_DAMAGED].batches += s->t.spooled.batches;
     s->t.dropped[SPOOL_DROP_DAMAGED].values += s->t.spooled.values;
     s->t.spooled = (struct spool_count){0};
     s->frame_bytes = s->def_bytes = 0;
+    s->t.dead_letters = s->t.dead_bytes = 0;
+    s->floor = 0;
     begin_life(s, later_epoch(s));
     spool_mem_renumber(s);
     s->t.disk = false;
+}
+
+/* The file is damaged: another takes its place. */
+static void start_over(struct spool_store *s, const struct err *why)
+{
+    char to[512] = "";
+    struct err e;
+
+    lose_file(s, why);
     if (spool_file_set_aside(s->p.path, to, &e) != 0) {
-        note(s, &e);
+        spool_note(s, &e);
         return;
     }
+    s->renewing = true;
     spool_store_try_file(s);
+    s->renewing = false;
     (void)snprintf(s->t.trouble, sizeof s->t.trouble, "%.120s; set aside as %.110s", why->text, to);
+}
+
+bool spool_taken_away(struct spool_store *s)
+{
+    struct err e;
+    int moved = 0;
+
+    if (!s->file.h || sqlite3_file_control(s->file.h, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+        !moved)
+        return false;
+    err_set(&e, ERR_NOTFOUND, "%s: was taken away while in use", s->p.path);
+    lose_file(s, &e);
+    spool_store_try_file(s);
+    return true;
 }
 
 void spool_failed(struct spool_store *s, const struct err *e)
@@ -226,7 +119,7 @@ void spool_failed(struct spool_store *s, const struct err *e)
         start_over(s, e);
         return;
     }
-    note(s, e);
+    spool_note(s, e);
 }
 
 /* The label `agent`: 1 when it is this agent's, 0 when the file is new, ERR_MALFORMED when another's. */
@@ -261,75 +154,138 @@ static int write_owner(struct spool_store *s, struct err *e)
     return spool_file_step(&s->file, st, e);
 }
 
-/* A file that could not be opened at the start can be now: meanwhile batches went out under a later epoch, so
- * its own join them, behind. */
-static int merge_file(struct spool_store *s, struct err *e)
-{
-    struct spool_totals mine = s->t, *t = &s->t;
-    uint64_t first;
-    int rc;
+/* ---- opening ---- */
 
-    *t = (struct spool_totals){.max_bytes = mine.max_bytes};
-    rc = read_numbers(s, e);
-    mend_balance(t);
-    first = t->next_seq > mine.next_seq ? t->next_seq : mine.next_seq;
-    t->epoch = mine.epoch;
-    t->acked_epoch = mine.acked_epoch;
-    if (rc == 0)
-        rc = spool_file_run(&s->file, SQL_BEGIN, e);
-    if (rc == 0)
-        rc = spool_file_renumber(s, first, &mine.next_seq, e);
-    if (rc != 0) {
-        *t = mine;
-        return rc;
-    }
-    t->next_seq = mine.next_seq;
-    t->in_memory = mine.in_memory;
-    t->troubles = mine.troubles;
-    t->produced.batches += mine.produced.batches;
-    t->produced.values += mine.produced.values;
-    t->delivered.batches += mine.delivered.batches;
-    t->delivered.values += mine.delivered.values;
-    for (int i = 0; i < SPOOL_DROPS; i++) {
-        t->dropped[i].batches += mine.dropped[i].batches;
-        t->dropped[i].values += mine.dropped[i].values;
-    }
-    for (int i = 0; i < SPOOL_REFUSALS; i++)
-        t->refused[i] += mine.refused[i];
-    rc = spool_commit(s, e);
-    if (rc != 0)
-        *t = mine;
-    return rc;
+enum { SKIP_SLACK_MS = 5000, SKIP_UNKNOWN = 4096, SKIP_MOST = 1 << 24, SKIP_FAR = 1 << 20 };
+
+/* How many numbers may have been given out since the file's newest batch that the file knows nothing of. While the disk
+ * refuses, batches are delivered from memory, and a crash then leaves a file that would give their numbers out once more, to
+ * other batches: those would be conflicts, or worse, taken for duplicates. Nothing could be written to say so; but a disk that
+ * takes batches takes one every `batch`, so that a file which has been silent for longer may have missed one for each. The
+ * numbers left out are closed by `low`. */
+static uint64_t skipped(const struct spool_store *s)
+{
+    int64_t silent = s->p.now.ms - (int64_t)s->t.newest_ms, batch = span_to_ms(s->p.batch);
+    int64_t n;
+
+    if (batch <= 0 || !s->t.newest_ms)
+        return 0;
+    if (silent < 0) /* the clock was set back: nothing is known */
+        return SKIP_UNKNOWN;
+    if (silent <= batch + SKIP_SLACK_MS)
+        return 0;
+    n = silent / batch;
+    return 2 * (uint64_t)(n < SKIP_MOST ? n : SKIP_MOST); /* a batch may be two */
 }
 
-/* Opens the file in its present state. Counters are read by the first opening of this process, or merged by a
- * later one. */
-static int use_file(struct spool_store *s, struct err *e)
+/* The first opening of this process: the file's numbers go on. */
+static int resume(struct spool_store *s, struct err *e)
 {
-    int rc = spool_file_open(&s->file, s->p.path, e), owner;
+    int rc = spool_numbers_read(s, e);
+
+    sqlite3_stmt *st;
 
     if (rc != 0)
         return rc;
-    owner = check_owner(s, e);
-    if (owner == 1 && !s->t.epoch) {
-        rc = read_numbers(s, e);
-        if (rc == 0)
-            mend_balance(&s->t);
-    } else if (owner == 1) {
-        rc = merge_file(s, e);
-    } else {
-        rc = owner;
-    }
+    st = spool_file_sql(&s->file, SQL_OLDEST, e);
+    if (!st)
+        return e->code;
+    (void)sqlite3_bind_int64(st, 1, 0);
+    rc = spool_file_step(&s->file, st, e);
+    if (rc < 0)
+        return rc;
+    s->floor = rc ? (uint64_t)sqlite3_column_int64(st, 0) : s->t.next_seq;
+    (void)sqlite3_reset(st);
+    if (!s->t.in_order)
+        s->t.next_seq += skipped(s);
+    return 0;
+}
+
+/* A file that could not be used at the start can be now, and batches have been numbered meanwhile. Where the file's numbers
+ * were known, those went on behind them. Else they are of a later epoch, and what is in the file joins them, behind. */
+static int join(struct spool_store *s, const struct spool_totals *mine, uint64_t *first, struct err *e)
+{
+    struct spool_totals *t = &s->t;
+    int rc;
+
+    *t = (struct spool_totals){.max_bytes = mine->max_bytes, .disk = mine->disk, .troubles = mine->troubles};
+    memcpy(t->trouble, mine->trouble, sizeof t->trouble);
+    rc = spool_numbers_read(s, e);
+    if (rc != 0)
+        return rc;
+    if (t->epoch != mine->epoch)
+        *first = t->next_seq > mine->next_seq ? t->next_seq : mine->next_seq;
+    t->epoch = mine->epoch;
+    t->next_seq = mine->next_seq;
+    t->acked_epoch = mine->acked_epoch;
+    t->in_memory = mine->in_memory;
+    spool_numbers_add(t, mine);
+    return 0;
+}
+
+/* The file was read and then could not be written: numbers go on in memory from where it stands, and beyond what it could
+ * give out itself before long, in case this process can never tell it. */
+static void go_on_without(struct spool_store *s, const struct spool_mark *was, bool in_order)
+{
+    struct spool_totals t = s->t;
+
+    spool_back(s, was);
+    if (was->t.epoch || !t.epoch)
+        return;
+    s->t.epoch = t.epoch;
+    s->t.next_seq = in_order ? t.next_seq + SKIP_FAR : t.next_seq;
+    s->t.acked_epoch = t.acked_epoch;
+}
+
+/* Reads what it can of a file that cannot be opened for writing: on a file system mounted read-only, say. */
+static void peek(struct spool_store *s)
+{
+    struct spool_mark was = spool_mark(s);
+    struct err e;
+    int rc;
+
+    if (s->t.epoch || spool_file_peek(&s->file, s->p.path, &e) != 0)
+        return;
+    rc = check_owner(s, &e) == 1 ? resume(s, &e) : ERR_STATE;
+    spool_file_close(&s->file);
+    if (rc == 0)
+        go_on_without(s, &was, s->t.in_order);
+    else
+        spool_back(s, &was);
+}
+
+/* Opens the file in its present state: in one transaction, so that what fails has changed nothing. */
+static int use_file(struct spool_store *s, struct err *e)
+{
+    struct spool_mark was = spool_mark(s);
+    uint64_t first = 0, next = 0, in_order;
+    int rc = spool_file_open(&s->file, s->p.path, e);
+
+    if (rc != 0)
+        return rc;
+    rc = check_owner(s, e);
+    if (rc == 1)
+        rc = was.t.epoch ? join(s, &was.t, &first, e) : resume(s, e);
     if (rc == 0 && !s->t.epoch)
         begin_life(s, later_epoch(s));
     if (rc == 0)
         rc = spool_file_run(&s->file, SQL_BEGIN, e);
+    if (rc == 0 && first) {
+        rc = spool_file_renumber(s, first, &next, e);
+        s->t.next_seq = next > s->t.next_seq ? next : s->t.next_seq;
+    }
     if (rc == 0)
         rc = write_owner(s, e);
+    in_order = s->t.in_order;
+    s->t.in_order = 0;
     if (rc == 0)
         rc = spool_commit(s, e);
-    if (rc != 0)
-        spool_file_close(&s->file);
+    if (rc == 0) {
+        s->floor = 0;
+        return 0;
+    }
+    spool_file_close(&s->file);
+    go_on_without(s, &was, in_order);
     return rc;
 }
 
@@ -342,15 +298,15 @@ void spool_store_try_file(struct spool_store *s)
         return;
     rc = use_file(s, &e);
     s->t.disk = rc == 0;
-    if (rc != 0)
-        note(s, &e);
+    if (rc == ERR_MALFORMED && !s->renewing)
+        start_over(s, &e);
+    else if (rc != 0)
+        spool_note(s, &e);
 }
 
 struct spool_store *spool_store_open(const struct spool_store_params *p)
 {
     struct spool_store *s = calloc(1, sizeof *s);
-    struct err e;
-    int rc;
 
     if (!s)
         return NULL;
@@ -363,18 +319,44 @@ struct spool_store *spool_store_open(const struct spool_store_params *p)
         return NULL;
     }
     s->t.max_bytes = (uint64_t)p->max_bytes;
-    rc = *p->path ? use_file(s, &e) : ERR_IO;
-    if (rc == ERR_MALFORMED) {
-        s->t = (struct spool_totals){.max_bytes = s->t.max_bytes};
-        start_over(s, &e);
-    } else if (rc != 0 && *p->path) {
-        note(s, &e);
-    }
+    spool_store_try_file(s);
+    if (!s->file.h && *p->path)
+        peek(s);
     s->t.disk = s->file.h != NULL;
     if (!s->t.epoch)
         begin_life(s, later_epoch(s));
     spool_refresh(s);
     return s;
+}
+
+/* ---- ending ---- */
+
+void spool_store_finish(struct spool_store *s)
+{
+    struct spool_totals *t = &s->t;
+    struct err e;
+    int rc = 0;
+
+    spool_store_try_file(s);
+    if (s->file.h)
+        rc = spool_flush(s, &e);
+    if (rc != 0)
+        spool_failed(s, &e);
+    t->dropped[SPOOL_DROP_SHUTDOWN].batches += t->in_memory.batches;
+    t->dropped[SPOOL_DROP_SHUTDOWN].values += t->in_memory.values;
+    t->in_memory = (struct spool_count){0};
+    s->handed = 0;
+    while (s->mem_head)
+        spool_mem_drop_head(s);
+    if (s->file.h) {
+        t->in_order = 1;
+        rc = spool_begin(s, &e);
+        if (rc == 0)
+            rc = spool_commit(s, &e);
+        if (rc != 0)
+            spool_failed(s, &e);
+    }
+    spool_refresh(s);
 }
 
 void spool_store_close(struct spool_store **sp)

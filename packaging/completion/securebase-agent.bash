@@ -10,7 +10,7 @@ _securebase_agent()
         ;;
     --test) return ;;
     spool)
-        mapfile -t COMPREPLY < <(compgen -W "stat verify drop" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "stat verify dead drop" -- "$cur")
         return
         ;;
     --format)

@@ -162,7 +162,7 @@ static void test_in_order_with_restarts(void **state)
     assert_int_equal(checked, 4);
     for (n = 2; front(s, &it); n++) {
         assert_int_equal(it.seq, n);
-        assert_true(n == 3 ? spool_store_drop(s, 1000, n, SPOOL_DROP_DEAD)
+        assert_true(n == 3 ? spool_store_drop(s, 1000, n, SPOOL_DROP_DEAD, NULL)
                            : spool_store_ack(s, 1000, n, none));
         assert_true(spool_balanced(t));
     }
@@ -422,7 +422,7 @@ static void test_numbered_anew(void **state)
     for (uint32_t i = 0; i < 4; i++)
         put(s, 100, 1, 1);
     (void)front(s, &it);
-    assert_true(spool_store_drop(s, 1000, 1, SPOOL_DROP_DEAD));
+    assert_true(spool_store_drop(s, 1000, 1, SPOOL_DROP_DEAD, NULL));
     late = make(1000, 5, 100, 1, 1); /* sealed before the loop heard of it */
     assert_int_equal(spool_store_renumber(s, 1000, &e), ERR_STATE);
     assert_int_equal(spool_store_renumber(s, 4000, &e), 0);
@@ -445,6 +445,216 @@ static void test_numbered_anew(void **state)
     assert_int_equal(spool_store_renumber(s, 2000, &e), ERR_STATE);
     drop_made(late);
     spool_store_close(&s);
+}
+
+/* ---- numbers over crashes that the file knows nothing of ---- */
+
+static struct spool_store *open_at(int64_t now_s)
+{
+    struct spool_store_params p = {.path = name,
+                                   .agent = "web-1",
+                                   .max_bytes = 1 << 22,
+                                   .memory_bytes = 1 << 20,
+                                   .now = {now_s * 1000},
+                                   .batch = span_s(10)};
+    struct spool_store *s = spool_store_open(&p);
+
+    assert_non_null(s);
+    assert_true(spool_balanced(spool_store_totals(s)));
+    return s;
+}
+
+static void put_at(struct spool_store *s, int64_t now_s)
+{
+    const struct spool_totals *t = spool_store_totals(s);
+    struct made *m = make(t->epoch, t->next_seq, 3000, 1, 1);
+
+    m->b.sealed.ms = now_s * 1000;
+    spool_store_put(s, &m->b);
+    assert_true(spool_balanced(t));
+    drop_made(m);
+}
+
+static struct rlimit tighten(rlim_t n)
+{
+    struct rlimit was, tight;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    tight = was;
+    tight.rlim_cur = n;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    return was;
+}
+
+/* Delivered from memory while the disk refused, then killed: no number is given out twice. */
+static void test_numbers_after_memory(void **state)
+{
+    struct spool_store *s = open_at(1000);
+    const struct spool_totals *t = spool_store_totals(s);
+    struct spool_item it;
+    struct rlimit was;
+    uint64_t used;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        put_at(s, 1000 + i * 10);
+    was = tighten(8192);
+    for (int i = 3; i < 20; i++)
+        put_at(s, 1000 + i * 10);
+    assert_false(t->disk);
+    while (front(s, &it))
+        assert_true(spool_store_ack(s, t->epoch, it.seq, none));
+    used = t->next_seq - 1;
+    assert_true(used >= 20);
+    spool_store_close(&s);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    s = open_at(1200);
+    t = spool_store_totals(s);
+    assert_int_equal(t->epoch, 1000000);
+    assert_true(t->next_seq > used && t->next_seq < 100);
+    assert_int_equal(t->low, 1); /* these may come once more, as the same bytes */
+    used = t->next_seq;
+    put_at(s, 1200);
+    spool_store_close(&s); /* killed again, and back at once: nothing can have been missed */
+    s = open_at(1203);
+    assert_int_equal(spool_store_totals(s)->next_seq, used + 1);
+    spool_store_finish(s);
+    spool_store_close(&s);
+    s = open_at(9000); /* in order: nothing was missed */
+    assert_int_equal(spool_store_totals(s)->next_seq, used + 1);
+    spool_store_close(&s);
+    s = open_at(500); /* the clock was set back */
+    assert_true(spool_store_totals(s)->next_seq > used + 1000);
+    spool_store_close(&s);
+}
+
+/* The disk is full already at the start: the file's epoch goes on, as a later one would make its batches those of a copy. */
+static void test_full_at_start(void **state)
+{
+    struct spool_store *s = open_at(1000);
+    const struct spool_totals *t;
+    struct spool_item it;
+    struct rlimit was;
+    uint64_t n = 0, before = 0;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        put_at(s, 1000 + i * 10);
+    assert_int_equal(front(s, &it), 1);
+    assert_true(spool_store_ack(s, 1000000, 1, none));
+    spool_store_finish(s);
+    spool_store_close(&s);
+    was = tighten(16);
+    s = open_at(1100);
+    t = spool_store_totals(s);
+    assert_false(t->disk);
+    assert_int_equal(t->epoch, 1000000);
+    assert_int_equal(t->acked_epoch, 1000000);
+    assert_int_equal(t->low, 2);
+    assert_true(t->next_seq > 1000);
+    assert_int_equal(t->produced.batches, 0); /* of the file nothing is told until it is in use */
+    put_at(s, 1100);
+    put_at(s, 1110);
+    assert_int_equal(t->low, 2);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    put_at(s, 1120);
+    assert_true(t->disk);
+    assert_int_equal(t->produced.batches, 7);
+    assert_int_equal(t->spooled.batches, 6);
+    while (front(s, &it)) {
+        assert_true(it.seq > before && it.epoch == 1000000);
+        before = it.seq;
+        assert_true(spool_store_ack(s, it.epoch, it.seq, none));
+        n++;
+    }
+    assert_int_equal(n, 6);
+    assert_true(spool_balanced(t));
+    spool_store_close(&s);
+}
+
+/* Whoever removes the file of a running agent is noticed at the next batch. */
+static void test_taken_away(void **state)
+{
+    struct spool_store *s = open_at(1000);
+    const struct spool_totals *t = spool_store_totals(s);
+    struct spool_item it;
+    char wal[80];
+
+    (void)state;
+    put_at(s, 1000);
+    put_at(s, 1010);
+    (void)snprintf(wal, sizeof wal, "%s-wal", name);
+    assert_int_equal(unlink(name), 0);
+    (void)unlink(wal);
+    put_at(s, 1020);
+    assert_true(t->disk);
+    assert_true(t->epoch > 1000000);
+    assert_int_equal(t->dropped[SPOOL_DROP_DAMAGED].batches, 2);
+    assert_int_equal(t->spooled.batches, 1);
+    spool_store_close(&s);
+    s = open_at(1021);
+    assert_int_equal(front(s, &it), 1);
+    assert_true(it.epoch > 1000000);
+    spool_store_close(&s);
+}
+
+/* ---- dead letters, and the room of an outage ---- */
+
+static void test_dead_letters(void **state)
+{
+    struct spool_store *s = open_at(1000);
+    const struct spool_totals *t = spool_store_totals(s);
+    const struct spool_death death = {
+        .at = {1700000000000}, .status = 422, .reason = "refused for good", .error = "status 422: conflict"};
+    struct spool_item it;
+    struct buf out;
+    struct err e;
+
+    (void)state;
+    buf_init(&out, NULL, 1 << 20);
+    assert_int_equal(spool_store_dead(s, &out, &e), 0);
+    assert_int_equal(out.len, 0);
+    for (int i = 0; i < 70; i++) {
+        put_at(s, 1000 + i);
+        assert_int_equal(front(s, &it), i + 1);
+        assert_true(spool_store_drop(s, it.epoch, it.seq, SPOOL_DROP_DEAD, &death));
+    }
+    assert_int_equal(t->dropped[SPOOL_DROP_DEAD].batches, 70);
+    assert_int_equal(t->dead_letters, 64);
+    spool_store_close(&s);
+    s = open_at(1060);
+    t = spool_store_totals(s);
+    assert_int_equal(t->dead_letters, 64);
+    assert_true(t->dead_bytes > 64 * 1000 && t->dead_bytes <= 1 << 20);
+    assert_int_equal(spool_store_dead(s, &out, &e), 0);
+    assert_int_equal(strncmp(buf_text(&out), "2023-11-14T22:13:20", 19), 0);
+    assert_non_null(strstr(buf_text(&out), "batch 1000000/70, 1 values"));
+    assert_non_null(strstr(buf_text(&out), "status 422, refused for good: status 422: conflict\n"));
+    assert_null(strstr(buf_text(&out), "batch 1000000/6,"));
+    spool_store_drop_all(s, SPOOL_DROP_OPERATOR);
+    assert_int_equal(t->dead_letters, 0);
+    spool_store_close(&s);
+    buf_free(&out);
+}
+
+static void test_room_is_given_back(void **state)
+{
+    struct spool_store *s = open_at(1000);
+    struct spool_item it;
+    struct stat full, after;
+
+    (void)state;
+    for (int i = 0; i < 450; i++)
+        put(s, 8000, 1, 1);
+    spool_store_close(&s);
+    assert_int_equal(stat(name, &full), 0);
+    s = open_at(1000);
+    while (front(s, &it))
+        assert_true(spool_store_ack(s, it.epoch, it.seq, none));
+    spool_store_close(&s);
+    assert_int_equal(stat(name, &after), 0);
+    assert_true(full.st_size > 5 << 19);
+    assert_true(after.st_size < full.st_size / 2);
 }
 
 /* ---- the thread ---- */
@@ -527,6 +737,11 @@ int main(void)
         cmocka_unit_test_setup(test_disk_refuses, fresh_name),
         cmocka_unit_test_setup(test_disk_full_while_running, fresh_name),
         cmocka_unit_test_setup(test_numbered_anew, fresh_name),
+        cmocka_unit_test_setup(test_numbers_after_memory, fresh_name),
+        cmocka_unit_test_setup(test_full_at_start, fresh_name),
+        cmocka_unit_test_setup(test_taken_away, fresh_name),
+        cmocka_unit_test_setup(test_dead_letters, fresh_name),
+        cmocka_unit_test_setup(test_room_is_given_back, fresh_name),
         cmocka_unit_test_setup(test_thread, fresh_name),
     };
 
