@@ -7,6 +7,7 @@
 #include "agent/groups.h"
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
+#include "agent/page.h"
 #include "agent/probes_io.h"
 #include "agent/runner.h"
 #include "agent/ship/shipper.h"
@@ -28,6 +29,7 @@ struct agent {
     struct spool *spool;
     struct shipping *shipping;
     struct control *control;
+    struct pages *pages; /* NULL: not wanted */
     struct statsd *statsd;
     struct grid *statsd_grid;
     struct statsd_listener *listeners[MAX_LISTENERS];

@@ -202,6 +202,24 @@ static int begin_statsd(struct agent *a, struct err *e)
     return 0;
 }
 
+static void fill_page(void *arg, struct page *p)
+{
+    struct agent *a = arg;
+
+    groups_latest(&a->groups, page_add, p);
+    grid_latest(a->statsd_grid, groups_stale(a->statsd_interval), page_add, p);
+}
+
+static int begin_pages(struct agent *a, struct err *e)
+{
+    const struct section *s = config_section(a->p.config, "http");
+
+    if (!option_set(s, "listen"))
+        return 0;
+    a->pages = pages_new(a->p.loop, option_text(s, "listen"), fill_page, a, e);
+    return a->pages ? 0 : e->code;
+}
+
 static int begin(struct agent *a, struct err *e)
 {
     struct grid_params g = {
@@ -232,7 +250,7 @@ static int begin(struct agent *a, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory to begin");
     a->control = control_new(option_text(config_section(a->p.config, "agent"), "socket"), a, a->spool,
                              a->p.loop, a->p.log, e);
-    return a->control ? 0 : e->code;
+    return a->control ? begin_pages(a, e) : e->code;
 }
 
 struct agent *agent_new(const struct agent_params *p, struct err *e)
@@ -272,6 +290,7 @@ void agent_free(struct agent **ap)
 
     if (!a)
         return;
+    pages_free(&a->pages);
     control_free(&a->control);
     timer_free(&a->tick_timer);
     timer_free(&a->stop_timer);

@@ -6,6 +6,7 @@
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
 #include "agent/runner.h"
+#include "common/net/host.h"
 #include "common/probe/probe.h"
 
 int agent_id(const struct config *c, char out[AGENT_ID_ROOM], struct err *e)
@@ -132,7 +133,7 @@ static int check_statsd(const struct config *c, struct span interval, struct buf
 int agent_check(const struct config *c, bool sending, struct buf *report, struct err *e)
 {
     const struct section *agent = config_section(c, "agent"), *ship = config_section(c, "ship");
-    const struct section *s;
+    const struct section *s, *http = config_section(c, "http");
     struct probe_spec spec;
     struct span interval = option_span(agent, "interval"), batch = option_span(ship, "batch");
     char id[AGENT_ID_ROOM];
@@ -157,6 +158,9 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
     for (size_t i = 0; (s = config_named(c, "probe", i)); i++)
         if (probe_spec_read(&spec, s, report, e) != 0)
             rc = ERR_CONFIG;
+    if (option_set(http, "listen") && !host_is_loopback(option_text(http, "listen")))
+        rc = config_complain(report, http, "listen", e, "found \"%s\", expected a loopback address",
+                             option_text(http, "listen"));
     if (check_labels(c, report, e) != 0)
         rc = ERR_CONFIG;
     return rc;

@@ -1,7 +1,7 @@
 /* Grids by interval: see groups.h. */
 #include "agent/groups.h"
 
-enum { FORGET_SECONDS = 300, SLACK_TICKS = 2, TOO_LONG_MS = 50000 };
+enum { FORGET_SECONDS = 300, SHOWN_SECONDS = 60, SLACK_TICKS = 2, TOO_LONG_MS = 50000 };
 
 void groups_init(struct groups *g, const struct grid_params *p, struct span batch, struct mem *mem)
 {
@@ -95,6 +95,19 @@ struct grid *groups_at(struct groups *g, struct span interval, struct wall at)
     v->open = true;
     v->at = at;
     return v->grid;
+}
+
+uint64_t groups_stale(struct span interval)
+{
+    int64_t n = span_s(SHOWN_SECONDS).ns / interval.ns;
+
+    return n > 2 ? (uint64_t)n : 2;
+}
+
+void groups_latest(const struct groups *g, grid_value fn, void *arg)
+{
+    for (size_t i = 0; i < g->n; i++)
+        grid_latest(g->v[i].grid, groups_stale(g->v[i].interval), fn, arg);
 }
 
 void grid_stats_add(struct grid_stats *sum, const struct grid *g)

@@ -36,6 +36,10 @@ bool groups_must_seal(const struct groups *g, struct wall at);
 /* The grid of an interval with its tick at `at` open, begun when it is not; NULL without room or memory, or when another
  * tick of it is open. */
 struct grid *groups_at(struct groups *g, struct span interval, struct wall at);
+/* The newest value of each series that had one within about a minute (grid_latest). */
+void groups_latest(const struct groups *g, grid_value fn, void *arg);
+/* Ticks of this interval that a value stays shown for. */
+uint64_t groups_stale(struct span interval);
 void grid_stats_add(struct grid_stats *sum, const struct grid *g);
 /* Counters of all grids added up; series too. */
 struct grid_stats groups_stats(const struct groups *g);

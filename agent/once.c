@@ -2,12 +2,12 @@
 #include "agent/once.h"
 
 #include <cjson/cJSON.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/arena.h"
+#include "common/base/number.h"
 #include "common/base/metric.h"
 #include "common/sketch/sketch.h"
 
@@ -200,25 +200,11 @@ static int compare_items(const void *pa, const void *pb)
     return c ? c : (a->n_labels > b->n_labels) - (a->n_labels < b->n_labels);
 }
 
-/* The shortest decimal that reads back as v. */
 static void write_number(struct buf *out, double v)
 {
-    char text[40];
+    char text[NUMBER_TEXT];
 
-    if (isnan(v)) {
-        buf_str(out, "NaN");
-        return;
-    }
-    if (isinf(v)) {
-        buf_str(out, v > 0 ? "+Inf" : "-Inf");
-        return;
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    buf_str(out, text);
+    buf_put(out, text, number_text(v, text));
 }
 
 static void write_escaped(struct buf *out, struct text t, bool quotes)

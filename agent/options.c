@@ -94,6 +94,14 @@ static const struct option_row spool_options[] = {
      .sentence = "Most that is kept in memory while the disk takes nothing."},
 };
 
+static const struct option_row http_rows[] = {
+    {.key = "listen",
+     .type = OPT_ADDRESS,
+     .sentence =
+         "A loopback address, 127.0.0.1:9872 say, where /metrics shows the newest value of each series, as "
+         "node_exporter does; absent: nowhere."},
+};
+
 static const struct section_row own[] = {
     {.name = "agent",
      .required = true,
@@ -112,6 +120,10 @@ static const struct section_row own[] = {
      .sentence = "Where batches wait until an aggregator has acknowledged them.",
      .rows = spool_options,
      .n_rows = sizeof spool_options / sizeof *spool_options},
+    {.name = "http",
+     .sentence = "Where this host's own Prometheus page is read.",
+     .rows = http_rows,
+     .n_rows = sizeof http_rows / sizeof *http_rows},
     LOG_SECTION,
 };
 

@@ -182,7 +182,8 @@ static void mark(struct grid *g, struct grid_series *s)
     uint32_t tick = g->ticks - 1;
 
     s->present[tick / 8] = (uint8_t)(s->present[tick / 8] | 1u << (tick % 8));
-    s->last = tick + 1;
+    s->last = s->newest = tick + 1;
+    s->newest_real = s->mode;
     s->n_present++;
     s->seen = g->life;
     g->stats.samples++;

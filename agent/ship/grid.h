@@ -60,6 +60,11 @@ struct grid_stats grid_stats(const struct grid *g);
  * all series. */
 bool grid_uses(const struct grid *g, const struct metric_row *row);
 
+/* Calls fn for each series but sketches with its newest value, of this batch or an earlier one, unless that is more than
+ * `stale` ticks old. The definition is borrowed until the next sample. */
+typedef void (*grid_value)(void *arg, const struct wire_series *def, double value);
+void grid_latest(const struct grid *g, uint64_t stale, grid_value fn, void *arg);
+
 /* What is there, as blocks that borrow from the grid until grid_sealed; `add` is called for each with its
  * schema's encoded bytes (borrowed). No call when no tick came. 0, or what add returned, or ERR_NOMEM. */
 typedef int (*grid_add)(void *arg, const struct wire_block_out *block, struct bytes schema);

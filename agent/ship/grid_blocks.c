@@ -134,6 +134,20 @@ int grid_blocks(struct grid *g, grid_add add, void *arg, struct err *e)
     return 0;
 }
 
+void grid_latest(const struct grid *g, uint64_t stale, grid_value fn, void *arg)
+{
+    for (uint32_t i = 0; i < g->n_blocks; i++)
+        for (uint32_t j = 0; j < g->blocks[i].n; j++) {
+            const struct grid_series *s = g->blocks[i].series[j];
+
+            if (!s->newest || s->def.kind == WIRE_SKETCH || g->life - s->seen > stale)
+                continue;
+            fn(arg, &s->def,
+               s->newest_real ? s->col.reals[s->newest - 1]
+                              : (double)s->col.ints[s->newest - 1] * (double)s->def.mul / (double)s->def.div);
+        }
+}
+
 static bool gone(const struct grid *g, const struct grid_series *s)
 {
     return g->life - s->seen > g->p.forget;

@@ -35,6 +35,8 @@ struct grid_series {
     uint32_t n_present; /* in this batch */
     uint32_t last;      /* tick index + 1 of the newest value of this batch; 0: none yet */
     uint64_t seen;      /* life tick of the newest value */
+    uint32_t newest;    /* where that one stands in col + 1, over sealings; 0: none yet */
+    bool newest_real;
     uint8_t mode;
     char *text; /* owned: identity (the key of `idents`), behind it the label array; labels point into it */
     size_t text_n, ident_n;

@@ -2,44 +2,14 @@
 #include "aggregator/expose/access.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* Splits "name", "name:port", "[v6]:port" into the name and the port (0 when none). False when it is neither.
- */
-static bool split(const char *text, char *name, size_t cap, unsigned *port)
-{
-    const char *from = text, *end;
-    char *rest;
-
-    *port = 0;
-    if (*text == '[') {
-        from = text + 1;
-        end = strchr(from, ']');
-    } else {
-        end = from + strcspn(from, ":/");
-    }
-    if (!end || end == from || (size_t)(end - from) >= cap)
-        return false;
-    memcpy(name, from, (size_t)(end - from));
-    name[end - from] = 0;
-    end += *end == ']';
-    if (!*end)
-        return true;
-    if (*end != ':' || end[1] < '0' || end[1] > '9')
-        return false;
-    *port = (unsigned)strtoul(end + 1, &rest, 10);
-    return !*rest && *port <= 65535;
-}
+#include "common/net/host.h"
 
 bool access_is_loopback(const char *address)
 {
-    char name[256];
-    unsigned port;
-
-    return split(address, name, sizeof name, &port) &&
-           (strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0 || strcasecmp(name, "localhost") == 0);
+    return host_is_loopback(address);
 }
 
 int access_read(struct access *a, const struct section *http)
@@ -50,7 +20,7 @@ int access_read(struct access *a, const struct section *http)
     a->n = 0;
     for (size_t i = 0; i < 3; i++)
         (void)snprintf(a->hosts[a->n++], sizeof a->hosts[0], "%s", always[i]);
-    if (split(option_text(http, "listen"), a->hosts[a->n], sizeof a->hosts[0], &port))
+    if (host_split(option_text(http, "listen"), a->hosts[a->n], sizeof a->hosts[0], &port))
         a->n++;
     for (size_t i = 0; i < option_count(http, "hosts") && a->n < ACCESS_HOSTS; i++)
         (void)snprintf(a->hosts[a->n++], sizeof a->hosts[0], "%s", option_word(http, "hosts", i));
@@ -67,7 +37,7 @@ static bool ours(const struct access *a, const char *text)
     char name[256];
     unsigned port;
 
-    if (!split(text, name, sizeof name, &port))
+    if (!host_split(text, name, sizeof name, &port))
         return false;
     for (size_t i = 0; i < a->n; i++) {
         if (strcasecmp(a->hosts[i], name) == 0)

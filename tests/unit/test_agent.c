@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <string.h>
 
 #include "agent/groups.h"
 #include "agent/options.h"
+#include "agent/page.h"
 #include "agent/status.h"
 
 static struct status some(void)
@@ -104,12 +106,47 @@ static void test_open_ticks(void **state)
     groups_free(&g);
 }
 
+static void test_page(void **state)
+{
+    struct wire_label a[] = {{{"d", 1}, {"x\"y\\z\n", 6}}}, b[] = {{{"d", 1}, {"a", 1}}};
+    const struct wire_series series[] = {
+        {.name = {"m", 1}, .kind = WIRE_GAUGE, .labels = a, .n_labels = 1, .help = {"A\nb\\.", 5}},
+        {.name = {"c_total", 7}, .kind = WIRE_COUNTER, .help = {"C.", 2}},
+        {.name = {"m", 1}, .kind = WIRE_GAUGE, .labels = b, .n_labels = 1, .help = {"A", 1}},
+        {.name = {"m", 1}, .kind = WIRE_COUNTER, .help = {"A", 1}}, /* of another kind */
+        {.name = {"m", 1},
+         .kind = WIRE_GAUGE,
+         .labels = b,
+         .n_labels = 1,
+         .help = {"A", 1}}, /* there already */
+        {.name = {"ma", 2}, .kind = WIRE_UNTYPED, .help = {"", 0}},
+    };
+    struct arena arena;
+    struct page p = {.arena = &arena};
+    struct buf out;
+    struct err e;
+
+    (void)state;
+    arena_init(&arena, NULL, 0);
+    buf_init(&out, NULL, 1 << 20);
+    for (size_t i = 0; i < sizeof series / sizeof *series; i++)
+        page_add(&p, &series[i], i ? 0.1 * (double)i : (double)NAN);
+    assert_int_equal(page_render(&p, &out, &e), 0);
+    assert_string_equal(buf_text(&out), "# HELP c_total C.\n# TYPE c_total counter\nc_total 0.1\n"
+                                        "# HELP m A\n# TYPE m gauge\nm{d=\"a\"} 0.2\n"
+                                        "m{d=\"x\\\"y\\\\z\\n\"} NaN\n"
+                                        "# HELP ma \n# TYPE ma untyped\nma 0.5\n");
+    buf_free(&out);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_open_ticks),
+        cmocka_unit_test(test_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
