@@ -421,6 +421,11 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
     return 0;
 }
 
+bool admission_knows(const struct admission *a, struct wire_str agent)
+{
+    return find_agent(a, agent) != NULL;
+}
+
 int admission_forget(struct admission *a, struct wire_str agent)
 {
     struct agent *g = map_del(&a->agents, agent.p, agent.n);

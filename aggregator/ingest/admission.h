@@ -66,6 +66,7 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
                              const uint8_t digest[16], const uint64_t refused[WIRE_REFUSALS],
                              int64_t position);
 
+bool admission_knows(const struct admission *a, struct wire_str agent);
 int admission_forget(struct admission *a, struct wire_str agent); /* ERR_NOTFOUND */
 /* Forgets up to `most` agents whose last batch was taken longer ago than `keep`: nothing of that age would be taken, so
  * that nothing can count twice. fn is told each, the text borrowed for the call. How many. */

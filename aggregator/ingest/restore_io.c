@@ -63,6 +63,22 @@ static int on_digest(void *arg, const struct journal_digest *d)
     return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory for the state of the agents") : 0;
 }
 
+/* An agent without a watermark was forgotten after this batch: what the roll-ups lack is still due to them, but nothing of it
+ * is shown. */
+static int replay(struct ingest *g, const struct journal_entry *entry, struct err *e)
+{
+    bool known = admission_knows(g->admission, entry->batch.agent),
+         contained = entry->position <= g->persisted;
+    int rc;
+
+    if (!known && contained)
+        return 0;
+    rc = intake_replay(&g->in, entry, contained, e);
+    if (!known)
+        (void)series_forget_agent(g->series, entry->batch.agent);
+    return rc;
+}
+
 static int on_entry(void *arg, const struct journal_entry *entry)
 {
     struct restore *r = arg;
@@ -72,7 +88,7 @@ static int on_entry(void *arg, const struct journal_entry *entry)
 
     if (atomic_load(&g->quit))
         return err_set(r->e, ERR_STATE, "told to stop in the middle of the replay");
-    rc = intake_replay(&g->in, entry, entry->position <= g->persisted, &e);
+    rc = replay(g, entry, &e);
     g->f.replayed += rc == 0;
     if (rc != 0 && r->unreadable++ == 0)
         LOG(g->log, LOG_ERROR, "ingest", "a journalled batch cannot be replayed",

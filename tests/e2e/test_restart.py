@@ -188,3 +188,27 @@ def test_slow_readers_hold_little(aggregator):
     sending = "securebase_aggregator_http_sending_bytes"
     wait_for(lambda: a.metrics()[sending] < 1 << 20, 20, why="the pages let go")
     assert a.metrics()["securebase_aggregator_http_shed_total"] >= 1
+
+
+def test_forgotten_agent_stays_forgotten(aggregator):
+    """Its batches are still in the journal; a restart fills the page from them, but not with who was forgotten."""
+    a = aggregator(ingest=QUICK)
+    gone, kept = Subject(a), Subject(a)
+    gone.good()
+    kept.good()
+    gone.visible(1)
+    kept.visible(1)
+    wait_for(lambda: persisted(a), why="all written down")
+    support.sbctl(a, "agents", "forget", gone.agent, "--reason", "decommissioned")
+    assert set(a.agents()) == {kept.agent}
+    taken = a.metrics()["securebase_aggregator_persists_total"]
+    wait_for(lambda: a.metrics()["securebase_aggregator_persists_total"] > taken + 1, why="written down")
+    gone.close()
+    kept.close()
+    a.kill()
+    a.start()
+    assert set(a.agents()) == {kept.agent} and kept.host_lines() and not gone.host_lines()
+    gone.epoch += 1
+    gone.seq = 1
+    gone.good()
+    assert gone.visible(1)["batches"] == 1
