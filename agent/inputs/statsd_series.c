@@ -167,7 +167,7 @@ static int compare(const struct wire_label *a, const struct wire_label *b)
 
 bool statsd_labels(struct arena *a, struct bytes tags, struct wire_label *out, uint32_t max, uint32_t *n)
 {
-    const uint8_t *p = tags.p, *end = tags.p + tags.n;
+    const uint8_t *p = tags.p, *end = tags.n ? p + tags.n : p; /* p may be NULL */
 
     for (*n = 0; p < end;) {
         const uint8_t *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
