@@ -224,8 +224,8 @@ static void on_back(void *arg)
     let_go(l);
 }
 
-/* Looks a name up in a worker; while an earlier look-up has not come back, no other is begun and the deadline
- * answers. */
+/* Looks a name up in a worker; while an earlier look-up has not
+ * come back, no other is begun and the deadline answers. */
 static void find_name(struct ask *a)
 {
     const char *colon = strrchr(a->address, ':');

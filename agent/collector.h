@@ -73,15 +73,15 @@ struct collector {
     int (*setup)(void *state, const struct collector_setup *s, struct err *e);
     void (*teardown)(void *state); /* releases what the state has grown; may be NULL */
 
-    /* read, call: files below the root ("proc/stat"), ends in NULL; one that is not there is given as {NULL,
-     * 0} */
+    /* read, call: files below the root ("proc/stat"), ends in
+     * NULL; one that is not there is given as {NULL, 0} */
     const char *const *files;
     int (*read)(void *state, const struct tick *t, const struct bytes *files, struct sink *out,
                 struct err *e);
 
-    /* call: which jobs this round runs, the number of them (when more than max, the runner asks again with
-     * more room, if it has any; else the first max are run); then what the round gave. No round begins while
-     * one is out. */
+    /* call: which jobs this round runs, the number of them (when more than max,
+     * the runner asks again with more room, if it has any; else the first max are
+     * run); then what the round gave. No round begins while one is out. */
     size_t (*jobs)(void *state, const struct bytes *files, struct call_job *jobs, size_t max);
     int (*called)(void *state, const struct tick *t, const struct call_job *jobs,
                   const struct call_answer *answers, size_t n, struct sink *out, struct err *e);

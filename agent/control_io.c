@@ -1,5 +1,5 @@
-/* The agent's unix socket: see control_io.h. Who may open it is told by the file's mode; what was asked for is logged with
- * the peer's uid. */
+/* The agent's unix socket: see control_io.h. Who may open it is told by
+ * the file's mode; what was asked for is logged with the peer's uid. */
 #include "agent/control_io.h"
 
 #include <stdio.h>

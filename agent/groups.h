@@ -33,8 +33,8 @@ void groups_end(struct groups *g);
 void groups_end_before(struct groups *g, struct wall at);
 /* Whether any of them must be sealed before a tick at `at`: no room, the clock was set back, or too long ago. */
 bool groups_must_seal(const struct groups *g, struct wall at);
-/* The grid of an interval with its tick at `at` open, begun when it is not; NULL without room or memory, or when another
- * tick of it is open. */
+/* The grid of an interval with its tick at `at` open, begun when it is not;
+ * NULL without room or memory, or when another tick of it is open. */
 struct grid *groups_at(struct groups *g, struct span interval, struct wall at);
 /* The newest value of each series that had one within about a minute (grid_latest). */
 void groups_latest(const struct groups *g, grid_value fn, void *arg);

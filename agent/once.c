@@ -184,9 +184,7 @@ int once_format_of(const char *name, enum once_format *out)
     return ERR_RANGE;
 }
 
-/* ---- writing
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int compare_items(const void *pa, const void *pb)
 {

@@ -1,7 +1,7 @@
 /* --once and --test: samples kept as they come, and written out as Prometheus text, JSON or a table.
  *
- * Everything is sampled twice, a second apart, and the second time is shown: ratios of a host are over an
- * interval. */
+ * Everything is sampled twice, a second apart, and the second
+ * time is shown: ratios of a host are over an interval. */
 #ifndef SB_AGENT_ONCE_H
 #define SB_AGENT_ONCE_H
 

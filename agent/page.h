@@ -1,6 +1,7 @@
-/* The agent's own page for Prometheus: the newest value of every series, in the text format 0.0.4, under the names and labels
- * that node_exporter has. Distributions are not on it: a sketch holds one interval, and a summary's sum and count would have
- * to go on from there; they are what the aggregator is for. Labels of the whole host (region, env) are left to the scrape. */
+/* The agent's own page for Prometheus: the newest value of every series, in the text format 0.0.4,
+ * under the names and labels that node_exporter has. Distributions are not on it: a sketch holds
+ * one interval, and a summary's sum and count would have to go on from there; they are what the
+ * aggregator is for. Labels of the whole host (region, env) are left to the scrape. */
 #ifndef SB_AGENT_PAGE_H
 #define SB_AGENT_PAGE_H
 
@@ -21,8 +22,8 @@ struct page {
 };
 
 void page_add(void *page, const struct wire_series *def, double value); /* a grid_value */
-/* Sorts, and writes each metric under its one HELP and TYPE. A name that came with two kinds keeps the first, an identity that
- * came twice the first. 0, or ERR_NOMEM. */
+/* Sorts, and writes each metric under its one HELP and TYPE. A name that came with two
+ * kinds keeps the first, an identity that came twice the first. 0, or ERR_NOMEM. */
 int page_render(struct page *p, struct buf *out, struct err *e);
 
 /* ---- page_io.c: the listener ---- */

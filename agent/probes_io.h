@@ -13,8 +13,8 @@ struct probes;
 struct probes *probes_new(struct loop *l, const struct config *c, struct span interval, struct span batch,
                           struct err *e);
 void probes_free(struct probes **p);
-/* At a tick of the agent: puts what is known of each probe whose own tick this is, which comes as often as the probe does,
- * at least once in a batch and at most once in each interval of the agent. */
+/* At a tick of the agent: puts what is known of each probe whose own tick this is, which comes as often
+ * as the probe does, at least once in a batch and at most once in each interval of the agent. */
 void probes_tick(struct probes *p, struct groups *g, struct wall at);
 
 #endif

@@ -61,8 +61,7 @@ static void finished(struct entry *en, int rc, const struct err *e)
         log_recovered(en->r->p.log, &en->complaint, "collector", en->name);
 }
 
-/* ---- what comes back from workers and servers
- * --------------------------------------------------------------------- */
+/* ---- what comes back from workers and servers ------------------------------------------------ */
 
 static void on_called(void *arg, const struct call_job *jobs, const struct call_answer *answers, size_t n)
 {
@@ -96,9 +95,7 @@ static bool on_answer(void *arg, struct bytes answer, struct span took, const ch
     return rc == 0;
 }
 
-/* ---- a run
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void begin_calls(struct entry *en, const struct bytes *files)
 {
@@ -178,8 +175,7 @@ void runner_results(const struct runner *r, struct sink *s)
         plan_results(&r->entries[i].plan, r->entries[i].name, s);
 }
 
-/* ---- construction
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static bool wanted(const struct runner *r, const struct entry *en, const struct section *options)
 {
@@ -265,8 +261,8 @@ static int setup_io(struct entry *en, const struct section *options, struct err 
     return 0;
 }
 
-/* Adds an entry unless it is not wanted. The array has its final size before the first is added: entries are
- * pointed to. */
+/* Adds an entry unless it is not wanted. The array has its final
+ * size before the first is added: entries are pointed to. */
 static int add(struct runner *r, const struct collector *c, const struct section *options, struct err *e)
 {
     struct entry *en = &r->entries[r->n];

@@ -144,8 +144,8 @@ int collectors_check(const struct config *c, struct span agent, struct buf *repo
     return rc;
 }
 
-/* The options of every collector, before its own. `enabled` and `interval` have defaults of the collector's.
- */
+/* The options of every collector, before its own. `enabled`
+ * and `interval` have defaults of the collector's. */
 static void common_options(const struct collector *c, struct option_row *o)
 {
     o[0] = (struct option_row){.key = "enabled",

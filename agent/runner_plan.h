@@ -21,9 +21,9 @@ struct plan {
     unsigned stuck;    /* calls past their deadline */
 };
 
-/* Whether the tick at `at` lies in another slot than the last run; if so the run is noted and *since set (0
- * at the first). A step of the wall clock moves slots but is not counted as missed: that goes by the boot
- * clock. */
+/* Whether the tick at `at` lies in another slot than the last run; if so the
+ * run is noted and *since set (0 at the first). A step of the wall clock moves
+ * slots but is not counted as missed: that goes by the boot clock. */
 bool plan_due(struct plan *p, struct wall at, struct mono now, struct span *since);
 void plan_again(struct plan *p); /* due at the next tick in any case */
 void plan_finished(struct plan *p, bool success, struct span took);
@@ -32,9 +32,9 @@ void plan_finished(struct plan *p, bool success, struct span took);
 void plan_results(const struct plan *p, const char *name, struct sink *s);
 void plan_metrics(const struct plan *p, const char *name, struct sink *s);
 
-/* The times of a collector by its section, where an agent ticks so often. 0, or ERR_CONFIG: an interval that is no multiple
- * of the agent's, a timeout beyond the interval (its tick would be over; the default gives way). With a report, a line in it
- * for each mistake. */
+/* The times of a collector by its section, where an agent ticks so often. 0, or ERR_CONFIG:
+ * an interval that is no multiple of the agent's, a timeout beyond the interval (its tick
+ * would be over; the default gives way). With a report, a line in it for each mistake. */
 int plan_times(const struct section *options, struct span agent, struct plan *p, struct buf *report,
                struct err *e);
 

@@ -56,8 +56,8 @@ static inline bool scan_word(struct scan *s, struct text *word)
     return s->p > from;
 }
 
-/* Digits from here on; false when there is none or they do not fit 64 bits. Stops at the first that is no
- * digit. */
+/* Digits from here on; false when there is none or they do
+ * not fit 64 bits. Stops at the first that is no digit. */
 static inline bool scan_digits(struct scan *s, uint64_t *v)
 {
     const char *from = s->p;

@@ -1,8 +1,9 @@
 /* Ticks and sealing: see agent.h.
  *
- * Ticks lie on the wall clock's grid. At each: what was open ends; a batch is sealed when this agent's moment has come (the
- * moments of many agents are spread by their ids, so that they do not all post in the same second), or when a grid demands
- * it; then the collectors that are due run. Their late answers still belong to the tick until the next one. */
+ * Ticks lie on the wall clock's grid. At each: what was open ends; a batch is sealed when
+ * this agent's moment has come (the moments of many agents are spread by their ids, so that
+ * they do not all post in the same second), or when a grid demands it; then the collectors
+ * that are due run. Their late answers still belong to the tick until the next one. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* The aggregator put together: see aggregator.h. Parts start in the order of the road and end against it; this thread has
- * the signals, the control store's answers and the watchdog, and feeds the latter only while the other loops turn. */
+/* The aggregator put together: see aggregator.h. Parts start in the order of the road
+ * and end against it; this thread has the signals, the control store's answers and
+ * the watchdog, and feeds the latter only while the other loops turn. */
 #include "aggregator/aggregator.h"
 
 #include <errno.h>

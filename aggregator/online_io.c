@@ -1,5 +1,5 @@
-/* See online.h. Addresses are bound for a moment, so a running aggregator makes them fail: check before the start, or with
- * other ports. */
+/* See online.h. Addresses are bound for a moment, so a running aggregator
+ * makes them fail: check before the start, or with other ports. */
 #include "aggregator/online.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* Time of the processors by mode, from /proc/stat (proc(5)).
  *
- * The kernel counts in USER_HZ, 100 a second on every architecture we build for, whatever HZ is. `user` and
- * `nice` contain the guests' time, as node_exporter has it. Idle and iowait may step back a little (a known
- * weakness of tick accounting), which must not look like a restart of the counter: a mode that fell keeps its
- * highest value, unless idle fell by more than three seconds, which is a processor that went and came back.
- */
+ * The kernel counts in USER_HZ, 100 a second on every architecture we build for, whatever
+ * HZ is. `user` and `nice` contain the guests' time, as node_exporter has it. Idle and
+ * iowait may step back a little (a known weakness of tick accounting), which must not look
+ * like a restart of the counter: a mode that fell keeps its highest value, unless idle fell
+ * by more than three seconds, which is a processor that went and came back. */
 #include "agent/collector.h"
 #include "agent/scan.h"
 

@@ -86,8 +86,7 @@ static void teardown(void *p)
     mem_free(st->mem, st->mounts, st->room * sizeof *st->mounts);
 }
 
-/* ---- which mounts there are
- * --------------------------------------------------------------------------------------------- */
+/* ---- which mounts there are ------------------------------------------------------------------ */
 
 static bool octal(const char *s)
 {
@@ -223,8 +222,7 @@ static size_t filesystem_jobs(void *p, const struct bytes *files, struct call_jo
     return st->n;
 }
 
-/* ---- how full they are
- * -------------------------------------------------------------------------------------------------- */
+/* ---- how full they are ----------------------------------------------------------------------- */
 
 /* A label has to be UTF-8, which a path need not be: then its other bytes become question marks. */
 static struct text label(struct state *st, uint32_t at, uint32_t n)

@@ -1,5 +1,5 @@
-/* Load averages, from /proc/loadavg (proc_loadavg(5)). The kernel prints two decimals, which are kept as an
- * integer. */
+/* Load averages, from /proc/loadavg (proc_loadavg(5)). The
+ * kernel prints two decimals, which are kept as an integer. */
 #include "agent/collector.h"
 #include "agent/scan.h"
 

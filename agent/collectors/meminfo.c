@@ -1,7 +1,7 @@
-/* Memory, from /proc/meminfo (proc_meminfo(5)): brackets become an underscore, lines in kB become bytes, as
- * node_exporter has it. Rows are constants, so only the lines known here are shown; the table has those of
- * kernels 4.9 to 6.18 in the order in which the kernel prints them, which makes the look-up of a line one
- * comparison. */
+/* Memory, from /proc/meminfo (proc_meminfo(5)): brackets become an underscore, lines
+ * in kB become bytes, as node_exporter has it. Rows are constants, so only the lines
+ * known here are shown; the table has those of kernels 4.9 to 6.18 in the order in
+ * which the kernel prints them, which makes the look-up of a line one comparison. */
 #include "agent/collector.h"
 #include "agent/scan.h"
 

@@ -1,7 +1,7 @@
-/* Pressure stall information (Documentation/accounting/psi.rst): how long tasks waited for a resource. "some"
- * is one task at least, "full" is all of them at once; of the processor only "some" means anything for a
- * whole host, of interrupts there is only "full". A kernel without it, or without interrupts, has no such
- * file. */
+/* Pressure stall information (Documentation/accounting/psi.rst): how long tasks waited
+ * for a resource. "some" is one task at least, "full" is all of them at once; of the
+ * processor only "some" means anything for a whole host, of interrupts there is only
+ * "full". A kernel without it, or without interrupts, has no such file. */
 #include "agent/collector.h"
 #include "agent/scan.h"
 

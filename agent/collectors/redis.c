@@ -178,8 +178,8 @@ static const char *const fields[FIELDS] = {"uptime_in_seconds",
                                            "used_cpu_user_children",
                                            "cluster_enabled"};
 
-/* Fields that become labels of redis_instance_info, in the order of its labels; then those of the link to the
- * master. */
+/* Fields that become labels of redis_instance_info, in the order
+ * of its labels; then those of the link to the master. */
 enum { ABOUT = 8, MASTER_HOST = ABOUT, MASTER_PORT, TEXTS };
 static const char *const texts[TEXTS] = {"maxmemory_policy", "os",         "process_id", "redis_mode",
                                          "redis_version",    "role",       "run_id",     "tcp_port",
@@ -247,8 +247,7 @@ static void teardown(void *p)
     explicit_bzero(st->password, sizeof st->password);
 }
 
-/* ---- the protocol
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the protocol ---------------------------------------------------------------------------- */
 
 static void bulk(struct buf *out, const char *s)
 {
@@ -315,9 +314,7 @@ static int64_t redis_complete(void *p, const uint8_t *bytes, size_t n, struct er
     return at;
 }
 
-/* ---- INFO
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- INFO ------------------------------------------------------------------------------------ */
 
 /* "12.345" times div, cut; a sign may stand before. False when it is no number or does not fit. */
 static bool decimal(struct text t, uint32_t div, int64_t *v)

@@ -1,5 +1,5 @@
-/* The host's wall clock: with node_boot_time_seconds it gives the uptime, and against the receiver's clock
- * the skew. */
+/* The host's wall clock: with node_boot_time_seconds it gives
+ * the uptime, and against the receiver's clock the skew. */
 #include "agent/collector.h"
 
 static const struct metric_row rows[] = {

@@ -1,12 +1,15 @@
-/* StatsD and DogStatsD 1.0 to 1.2: datagrams in, series out. Counters become cumulative, timers, histograms and
- * distributions become sketches of what came since the tick before, sets the number of their distinct values.
+/* StatsD and DogStatsD 1.0 to 1.2: datagrams in, series out. Counters become
+ * cumulative, timers, histograms and distributions become sketches of what
+ * came since the tick before, sets the number of their distinct values.
  *
- * Names and tags become metric and label names by the rules of docs/metrics.md. A line is found again by its raw bytes
- * (type, name, tags), so the rules are applied once for each spelling of a series; after that a sample costs one hash and no
- * allocation. A timestamp (|T) is taken as now; container ids and fields of later versions are read over.
+ * Names and tags become metric and label names by the rules of docs/metrics.md. A line is
+ * found again by its raw bytes (type, name, tags), so the rules are applied once for each
+ * spelling of a series; after that a sample costs one hash and no allocation. A timestamp
+ * (|T) is taken as now; container ids and fields of later versions are read over.
  *
- * The tick is a compromise: a window at the aggregator is cut at ticks, so a longer one blurs its edges, while each tick of
- * a sketch costs a hundred bytes or more. 5 s blurs a window of a minute by a twelfth at most, at two ticks in a batch. */
+ * The tick is a compromise: a window at the aggregator is cut at ticks, so a longer
+ * one blurs its edges, while each tick of a sketch costs a hundred bytes or more. 5 s
+ * blurs a window of a minute by a twelfth at most, at two ticks in a batch. */
 #ifndef SB_AGENT_STATSD_H
 #define SB_AGENT_STATSD_H
 
@@ -60,8 +63,8 @@ void statsd_free(struct statsd **s);
 
 /* A datagram: lines separated by newlines. Total. */
 void statsd_packet(struct statsd *s, struct wall now, const char *p, size_t n);
-/* A tick of g is open: puts every series that is known, then begins the next interval. All ticks of one statsd go to one
- * grid, which is released before it. */
+/* A tick of g is open: puts every series that is known, then begins the next
+ * interval. All ticks of one statsd go to one grid, which is released before it. */
 void statsd_flush(struct statsd *s, struct grid *g);
 /* Events and service checks since the last clear; borrowed until then. */
 const struct wire_event *statsd_events(const struct statsd *s, uint32_t *n);

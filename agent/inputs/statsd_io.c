@@ -1,6 +1,6 @@
-/* StatsD's sockets. Datagrams are read many at a time (recvmmsg), a bounded number in each turn of the loop, so that a flood
- * does not keep the ticks from coming: what then overflows the socket's buffer is counted by the kernel (SO_RXQ_OVFL,
- * socket(7)) and shown. */
+/* StatsD's sockets. Datagrams are read many at a time (recvmmsg), a bounded number in each
+ * turn of the loop, so that a flood does not keep the ticks from coming: what then overflows
+ * the socket's buffer is counted by the kernel (SO_RXQ_OVFL, socket(7)) and shown. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>

@@ -1,5 +1,5 @@
-/* StatsD lines taken apart: NAME:VALUE[:VALUE…]|TYPE[|@RATE][|#TAG,…][|c:ID][|Tsec]…, as DogStatsD's protocol page has them.
- * Nothing is copied. */
+/* StatsD lines taken apart: NAME:VALUE[:VALUE…]|TYPE[|@RATE][|#TAG,…][|c:ID][|Tsec]…,
+ * as DogStatsD's protocol page has them. Nothing is copied. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,8 @@ static bool slow_number(const char *p, size_t n, double *out)
     return end == text + n && isfinite(*out);
 }
 
-/* Digits with a mantissa below 2^53 and at most 22 places are one exact division (Clinger, "How to Read Floating Point
- * Numbers Accurately"). */
+/* Digits with a mantissa below 2^53 and at most 22 places are one exact
+ * division (Clinger, "How to Read Floating Point Numbers Accurately"). */
 bool statsd_number(const char *p, size_t n, double *out)
 {
     static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,

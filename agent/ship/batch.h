@@ -1,6 +1,6 @@
-/* Sealing: everything that grids and inputs hold becomes one batch, or several when one would break a limit
- * of the wire. A sealed batch is a zstd frame whose bytes never change again, with the definitions that it
- * needs. */
+/* Sealing: everything that grids and inputs hold becomes one batch, or several
+ * when one would break a limit of the wire. A sealed batch is a zstd frame whose
+ * bytes never change again, with the definitions that it needs. */
 #ifndef SB_AGENT_BATCH_H
 #define SB_AGENT_BATCH_H
 
@@ -54,9 +54,9 @@ struct seal_result {
  * agent lives). 0, or the first error, with the result filled in. */
 int batch_seal(const struct seal *s, struct seal_result *r, struct err *e);
 
-/* The same content under another number: for a batch that nobody ever acknowledged, when its epoch was taken
- * (answer 410). Appends the new frame to out. ERR_MALFORMED when the frame is none of ours, ERR_LIMIT,
- * ERR_NOMEM. */
+/* The same content under another number: for a batch that nobody ever
+ * acknowledged, when its epoch was taken (answer 410). Appends the new frame to
+ * out. ERR_MALFORMED when the frame is none of ours, ERR_LIMIT, ERR_NOMEM. */
 struct batch_number {
     uint64_t epoch, seq, low;
 };

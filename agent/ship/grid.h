@@ -38,8 +38,8 @@ void grid_free(struct grid **g);
  * or the tick is too far off the grid for the same block: seal first. */
 int grid_begin(struct grid *g, struct wall at);
 struct sink *grid_sink(struct grid *g); /* borrowed; puts into the tick that is open */
-/* Labels that the following samples have besides their rows' (an instance); borrowed until the next call; n =
- * 0: none. */
+/* Labels that the following samples have besides their rows' (an
+ * instance); borrowed until the next call; n = 0: none. */
 void grid_extra(struct grid *g, const struct wire_label *labels, uint32_t n);
 void grid_end(struct grid *g);
 
@@ -56,12 +56,12 @@ struct grid_stats {
     uint32_t series;
 };
 struct grid_stats grid_stats(const struct grid *g);
-/* Whether a series of this row is there: a row that is not a constant may be released only when not. Walks
- * all series. */
+/* Whether a series of this row is there: a row that is not a
+ * constant may be released only when not. Walks all series. */
 bool grid_uses(const struct grid *g, const struct metric_row *row);
 
-/* Calls fn for each series but sketches with its newest value, of this batch or an earlier one, unless that is more than
- * `stale` ticks old. The definition is borrowed until the next sample. */
+/* Calls fn for each series but sketches with its newest value, of this batch or an earlier one,
+ * unless that is more than `stale` ticks old. The definition is borrowed until the next sample. */
 typedef void (*grid_value)(void *arg, const struct wire_series *def, double value);
 void grid_latest(const struct grid *g, uint64_t stale, grid_value fn, void *arg);
 

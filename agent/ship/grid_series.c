@@ -1,5 +1,5 @@
-/* The series of a grid: made from the first sample of a raw key, kept under its identity as the wire will
- * show it.
+/* The series of a grid: made from the first sample of a raw
+ * key, kept under its identity as the wire will show it.
  *
  * A schema that breaks a rule of the wire would be refused whole, again and again; so everything that would
  * break one is put right or refused here, for the one series: label values become valid UTF-8 of at most 500
@@ -105,8 +105,8 @@ static void put_identity(struct buf *b, struct wire_str name, const struct draft
     }
 }
 
-/* The name's entry with one more user; NULL when it has another kind (counted) or without memory (counted).
- */
+/* The name's entry with one more user; NULL when it has
+ * another kind (counted) or without memory (counted). */
 static struct grid_name *take_name(struct grid *g, struct wire_str name, enum wire_kind kind)
 {
     struct grid_name *as = map_get(&g->names, name.p, name.n);
@@ -195,8 +195,8 @@ void grid_forget_guesses(struct grid *g)
         a->follower = NULL;
 }
 
-/* Lays identity, label array and label bytes into one block: [labels][identity]; labels point into the
- * identity. */
+/* Lays identity, label array and label bytes into one block:
+ * [labels][identity]; labels point into the identity. */
 static bool set_text(struct grid *g, struct grid_series *s, const struct draft *d, const struct buf *ident)
 {
     size_t labels = d->n * sizeof *s->def.labels;

@@ -179,8 +179,8 @@ static void acknowledged(struct step *t)
     ask(t);
 }
 
-/* A newer spool of this agent exists. When nothing of this one was ever acknowledged, it is this one that is new, and moves
- * behind the other; else this one is a copy, or came back from a copy. */
+/* A newer spool of this agent exists. When nothing of this one was ever acknowledged, it is this one
+ * that is new, and moves behind the other; else this one is a copy, or came back from a copy. */
 static void superseded(struct step *t)
 {
     uint64_t after = t->e->answer->epoch + 1, now = t->e->wall.ms > 0 ? (uint64_t)t->e->wall.ms : 1;
@@ -197,8 +197,9 @@ static void superseded(struct step *t)
     effect(t, SHIP_DO_MOVE)->epoch = after > now ? after : now;
 }
 
-/* The epoch lies ahead of the aggregator's clock, and of this host's own by now: the spool was begun while the clock was
- * wrong, and nothing of it will ever be taken. Where the clock is still wrong, so are the stamps: that is a dead letter. */
+/* The epoch lies ahead of the aggregator's clock, and of this host's own by now: the
+ * spool was begun while the clock was wrong, and nothing of it will ever be taken.
+ * Where the clock is still wrong, so are the stamps: that is a dead letter. */
 static bool ahead_of_time(struct step *t)
 {
     const struct spool_item *item = &t->s->item;

@@ -1,4 +1,5 @@
-/* Sending, as a machine: step(state, event) -> effects. One batch at a time, in order, to one endpoint at a time.
+/* Sending, as a machine: step(state, event) -> effects. One
+ * batch at a time, in order, to one endpoint at a time.
  *
  *   idle      nothing to send                       asks the spool when told that something came
  *   asking    the spool looks for the oldest batch
@@ -9,10 +10,10 @@
  *   moving    the spool numbers everything anew
  *   stopped   this spool is a copy: nothing is sent until the agent is started anew
  *
- * Endpoints stand in order of preference. One that fails makes the next one be tried at once; when all have failed in a
- * row, the whole waits: exponential back-off with full jitter (Brooker, "Exponential Backoff and Jitter"), at most 60 s.
- * What an endpoint says with Retry-After holds for that endpoint. While another than the first is in use, the first is
- * tried again now and then, between batches. */
+ * Endpoints stand in order of preference. One that fails makes the next one be tried at once; when all
+ * have failed in a row, the whole waits: exponential back-off with full jitter (Brooker, "Exponential
+ * Backoff and Jitter"), at most 60 s. What an endpoint says with Retry-After holds for that endpoint.
+ * While another than the first is in use, the first is tried again now and then, between batches. */
 #ifndef SB_AGENT_SHIPPER_H
 #define SB_AGENT_SHIPPER_H
 

@@ -1,5 +1,5 @@
-/* The shell of the machine that sends: carries out its effects with the HTTP client and the spool, and brings it what came
- * of them. */
+/* The shell of the machine that sends: carries out its effects with
+ * the HTTP client and the spool, and brings it what came of them. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,8 +233,8 @@ static void carry_out(struct shipping *s, const struct ship_effect *f)
     }
 }
 
-/* The effect that leads to the next event stands last in its list, so an answer that comes within carry_out finds the rest
- * done. */
+/* The effect that leads to the next event stands last in its list,
+ * so an answer that comes within carry_out finds the rest done. */
 static void step(struct shipping *s, struct ship_event *e)
 {
     struct ship_effect f[SHIP_MAX_EFFECTS];

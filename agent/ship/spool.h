@@ -104,12 +104,12 @@ int spool_store_dead(struct spool_store *s, struct buf *out, struct err *e);
 void spool_store_drop_all(struct spool_store *s, enum spool_drop why);
 /* Counts what never became a batch. */
 void spool_store_lost(struct spool_store *s, enum spool_drop why, uint64_t values);
-/* The body of a definitions request for as many of the hashes as fit; *found is how many are in it (0: none
- * is known). */
+/* The body of a definitions request for as many of the hashes
+ * as fit; *found is how many are in it (0: none is known). */
 int spool_store_defs(struct spool_store *s, const struct wire_hash *h, uint32_t n, struct buf *body,
                      uint32_t *found, struct err *e);
-/* All batches move to a new epoch, seq from 1; those after it too. ERR_STATE when it is the same, or earlier and
- * something of the present one was acknowledged. */
+/* All batches move to a new epoch, seq from 1; those after it too. ERR_STATE when it
+ * is the same, or earlier and something of the present one was acknowledged. */
 int spool_store_renumber(struct spool_store *s, uint64_t epoch, struct err *e);
 /* Checks the file and each frame in it. 0, or ERR_MALFORMED with what is wrong. */
 int spool_store_verify(struct spool_store *s, uint64_t *checked, struct err *e);

@@ -1,5 +1,6 @@
-/* Dead letters: batches that an aggregator will never take are counted as dropped, and the newest of them are kept in the
- * file with what was said of them, for whoever has to find out why. Those of memory mode are counted alone. */
+/* Dead letters: batches that an aggregator will never take are counted as dropped,
+ * and the newest of them are kept in the file with what was said of them, for
+ * whoever has to find out why. Those of memory mode are counted alone. */
 #include <string.h>
 
 #include "agent/ship/spool_store_in.h"

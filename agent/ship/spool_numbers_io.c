@@ -1,6 +1,6 @@
-/* The counters that outlive a restart: each a row of the file, written in the transaction that changes the rows it speaks
- * of, and held against those rows when the file is opened: whatever a restored or half-written file makes them differ by is
- * damage, and counted so. */
+/* The counters that outlive a restart: each a row of the file, written in the transaction that
+ * changes the rows it speaks of, and held against those rows when the file is opened: whatever
+ * a restored or half-written file makes them differ by is damage, and counted so. */
 #include <stdio.h>
 #include <string.h>
 

@@ -287,8 +287,8 @@ static int insert(struct spool_store *s, const struct batch *b, struct err *e)
     return spool_file_step(&s->file, st, e);
 }
 
-/* One transaction: room, batch, definitions, counters. The batch counts as in memory before, as spooled
- * after. */
+/* One transaction: room, batch, definitions, counters. The
+ * batch counts as in memory before, as spooled after. */
 static int write_batch(struct spool_store *s, const struct batch *b, struct err *e)
 {
     struct spool_mark was = spool_mark(s);

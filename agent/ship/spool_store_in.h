@@ -1,5 +1,5 @@
-/* The inside of the store, shared by spool_store_io.c (opening, ending), spool_numbers_io.c (counters), spool_put_io.c
- * (batches in), spool_get_io.c (batches out) and spool_dead_io.c (dead letters). */
+/* The inside of the store, shared by spool_store_io.c (opening, ending), spool_numbers_io.c (counters),
+ * spool_put_io.c (batches in), spool_get_io.c (batches out) and spool_dead_io.c (dead letters). */
 #ifndef SB_AGENT_SPOOL_STORE_IN_H
 #define SB_AGENT_SPOOL_STORE_IN_H
 
@@ -68,8 +68,8 @@ static inline void spool_back(struct spool_store *s, const struct spool_mark *m)
 }
 
 void spool_store_try_file(struct spool_store *s);
-/* Whether somebody removed or moved the file: what is written to it is seen by nobody. Then what it held is lost, and
- * another begins in its place, with a new epoch. */
+/* Whether somebody removed or moved the file: what is written to it is seen by nobody.
+ * Then what it held is lost, and another begins in its place, with a new epoch. */
 bool spool_taken_away(struct spool_store *s);
 void spool_note(struct spool_store *s, const struct err *e); /* a trouble */
 /* spool_numbers_io.c. The counters as they would be on disk: what is in memory alone was never produced there. */

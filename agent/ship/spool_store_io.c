@@ -158,11 +158,11 @@ static int write_owner(struct spool_store *s, struct err *e)
 
 enum { SKIP_SLACK_MS = 5000, SKIP_UNKNOWN = 4096, SKIP_MOST = 1 << 24, SKIP_FAR = 1 << 20 };
 
-/* How many numbers may have been given out since the file's newest batch that the file knows nothing of. While the disk
- * refuses, batches are delivered from memory, and a crash then leaves a file that would give their numbers out once more, to
- * other batches: those would be conflicts, or worse, taken for duplicates. Nothing could be written to say so; but a disk that
- * takes batches takes one every `batch`, so that a file which has been silent for longer may have missed one for each. The
- * numbers left out are closed by `low`. */
+/* How many numbers may have been given out since the file's newest batch that the file knows nothing of.
+ * While the disk refuses, batches are delivered from memory, and a crash then leaves a file that would give
+ * their numbers out once more, to other batches: those would be conflicts, or worse, taken for duplicates.
+ * Nothing could be written to say so; but a disk that takes batches takes one every `batch`, so that a file
+ * which has been silent for longer may have missed one for each. The numbers left out are closed by `low`. */
 static uint64_t skipped(const struct spool_store *s)
 {
     int64_t silent = s->p.now.ms - (int64_t)s->t.newest_ms, batch = span_to_ms(s->p.batch);
@@ -201,8 +201,9 @@ static int resume(struct spool_store *s, struct err *e)
     return 0;
 }
 
-/* A file that could not be used at the start can be now, and batches have been numbered meanwhile. Where the file's numbers
- * were known, those went on behind them. Else they are of a later epoch, and what is in the file joins them, behind. */
+/* A file that could not be used at the start can be now, and batches have been numbered
+ * meanwhile. Where the file's numbers were known, those went on behind them. Else they
+ * are of a later epoch, and what is in the file joins them, behind. */
 static int join(struct spool_store *s, const struct spool_totals *mine, uint64_t *first, struct err *e)
 {
     struct spool_totals *t = &s->t;
@@ -223,8 +224,8 @@ static int join(struct spool_store *s, const struct spool_totals *mine, uint64_t
     return 0;
 }
 
-/* The file was read and then could not be written: numbers go on in memory from where it stands, and beyond what it could
- * give out itself before long, in case this process can never tell it. */
+/* The file was read and then could not be written: numbers go on in memory from where it stands, and
+ * beyond what it could give out itself before long, in case this process can never tell it. */
 static void go_on_without(struct spool_store *s, const struct spool_mark *was, bool in_order)
 {
     struct spool_totals t = s->t;

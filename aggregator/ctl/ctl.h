@@ -64,8 +64,8 @@ void short_number(double v, char out[32]);
 void show_status(const cJSON *status, struct buf *out);
 void show_agents(const cJSON *agents, const char *now, struct buf *out);
 void show_percentiles(const cJSON *percentiles, struct buf *out);
-/* One frame of top. before: the status of the frame before, for rates; NULL at first. rows: lines to fill, 0:
- * all. */
+/* One frame of top. before: the status of the frame before,
+ * for rates; NULL at first. rows: lines to fill, 0: all. */
 void show_top(const cJSON *status, const cJSON *before, const cJSON *agents, const cJSON *series,
               const cJSON *percentiles, int rows, struct buf *out);
 

@@ -15,8 +15,8 @@ struct api_query {
     void *arg;
 };
 
-/* Writes the answer to GET /api/v1/<what> ("status", "agents", …) and returns its HTTP status: 200, 400, 404,
- * 503. */
+/* Writes the answer to GET /api/v1/<what> ("status", "agents",
+ * …) and returns its HTTP status: 200, 400, 404, 503. */
 int api_answer(const struct view *v, const char *what, const struct api_query *q, struct buf *out);
 
 /* {error, reason}; returns status. */

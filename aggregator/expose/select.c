@@ -1,5 +1,5 @@
-/* Selectors: see select.h. A recursive descent over one line, values unescaped as Prometheus does (\\ \" \n).
- */
+/* Selectors: see select.h. A recursive descent over one line,
+ * values unescaped as Prometheus does (\\ \" \n). */
 #include "aggregator/expose/select.h"
 
 #include <regex.h>

@@ -27,8 +27,8 @@ struct serve_params {
     struct log *log;
     struct wall started;
     bool (*ready)(void *arg); /* any thread */
-    /* Makes a view and posts it: done(done_arg, g) on `loop`; takes g over. NULL when there was no memory. A code: done will
-     * not be called. */
+    /* Makes a view and posts it: done(done_arg, g) on `loop`; takes g over.
+     * NULL when there was no memory. A code: done will not be called. */
     int (*ask)(void *arg, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
                void *done_arg);
     /* Adds what rooms outside the ingest thread tell of themselves. */
@@ -41,8 +41,9 @@ struct serve_params {
 
 struct serve;
 struct serve *serve_start(const struct serve_params *p, struct err *e); /* binds, then starts the thread */
-/* Takes no more requests and ends those that wait; done(arg) is posted on `loop` when no view and no act that was asked for is
- * still to come. From then on serve_stop may be called: it must not be before, since they come to the loop of this thread. */
+/* Takes no more requests and ends those that wait; done(arg) is posted on `loop` when
+ * no view and no act that was asked for is still to come. From then on serve_stop may
+ * be called: it must not be before, since they come to the loop of this thread. */
 void serve_drain(struct serve *s, struct loop *loop, void (*done)(void *arg), void *arg);
 void serve_stop(struct serve **s);
 /* Whether the certificates that a reload would take can be read. */

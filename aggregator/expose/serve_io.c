@@ -1,6 +1,7 @@
-/* The serve thread: see serve.h. Requests that need a view wait in a list; one question to the ingest thread
- * is under way at a time, and its answer serves all that wait. A question without an answer for ten seconds
- * ends them with 503; so does a page while too much of earlier ones waits for readers that are slow to take it. */
+/* The serve thread: see serve.h. Requests that need a view wait in a list; one question
+ * to the ingest thread is under way at a time, and its answer serves all that wait. A
+ * question without an answer for ten seconds ends them with 503; so does a page while
+ * too much of earlier ones waits for readers that are slow to take it. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* What the serve thread answers from a view: pages, API, console. Bodies are handed over rather than copied, and counted
- * until their readers have taken them. */
+/* What the serve thread answers from a view: pages, API, console. Bodies are handed
+ * over rather than copied, and counted until their readers have taken them. */
 #include <string.h>
 
 #include "aggregator/expose/api.h"

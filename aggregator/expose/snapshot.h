@@ -86,8 +86,8 @@ struct snapshot {
     uint32_t n_families, n_agents, n_percentiles;
 };
 
-/* From any thread, once per snapshot; the memory goes back on the owner's thread at its next call into the
- * table. */
+/* From any thread, once per snapshot; the memory goes back on
+ * the owner's thread at its next call into the table. */
 void snapshot_release(struct snapshot *s);
 
 #endif

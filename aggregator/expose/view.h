@@ -1,5 +1,5 @@
-/* What a page or an answer is made from: a snapshot of the series, and what the daemon's rooms say of
- * themselves. */
+/* What a page or an answer is made from: a snapshot of the
+ * series, and what the daemon's rooms say of themselves. */
 #ifndef SB_EXPOSE_VIEW_H
 #define SB_EXPOSE_VIEW_H
 

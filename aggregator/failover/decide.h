@@ -1,6 +1,6 @@
-/* The decide thread: clock, objectives, alerts, failover; no listening socket. It keeps time every 100 ms and
- * tells how late it was woken at worst, which is how long anything else on this machine could have held up a
- * decision. */
+/* The decide thread: clock, objectives, alerts, failover; no listening socket.
+ * It keeps time every 100 ms and tells how late it was woken at worst, which is
+ * how long anything else on this machine could have held up a decision. */
 #ifndef SB_FAILOVER_DECIDE_H
 #define SB_FAILOVER_DECIDE_H
 

@@ -1,6 +1,6 @@
-/* Admission: see admission.h. An epoch exists in memory from its first prepared batch on, but counts only once a batch of it
- * was committed (its watermark's top is not 0). Digests are kept to 8 bytes: they tell a repetition from a mistake of the
- * same agent, not a forgery. */
+/* Admission: see admission.h. An epoch exists in memory from its first prepared batch on, but
+ * counts only once a batch of it was committed (its watermark's top is not 0). Digests are kept
+ * to 8 bytes: they tell a repetition from a mistake of the same agent, not a forgery. */
 #include "aggregator/ingest/admission.h"
 
 #include <assert.h>

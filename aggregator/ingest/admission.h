@@ -1,9 +1,10 @@
-/* Admission: each batch counts once. Per agent the epochs of its spool, each with a watermark and the digests of its last
- * 256 batches (docs/protocol.md, section 4). Pure.
+/* Admission: each batch counts once. Per agent the epochs of its spool, each with a
+ * watermark and the digests of its last 256 batches (docs/protocol.md, section 4). Pure.
  *
- * A batch is judged, prepared (its state after the commit is made, to be journalled with it), and then committed or aborted.
- * Between preparing and that, no other batch of the same agent may be prepared, and a verdict on one would not last: the
- * caller sees to it, so that each state holds all those before it and a failed commit needs no undoing. */
+ * A batch is judged, prepared (its state after the commit is made, to be journalled with
+ * it), and then committed or aborted. Between preparing and that, no other batch of the
+ * same agent may be prepared, and a verdict on one would not last: the caller sees to it,
+ * so that each state holds all those before it and a failed commit needs no undoing. */
 #ifndef SB_INGEST_ADMISSION_H
 #define SB_INGEST_ADMISSION_H
 
@@ -58,8 +59,8 @@ int admission_prepare(struct admission *a, const struct admission_facts *f,
 void admission_commit(struct admission *a, const struct admission_facts *f, int64_t position);
 void admission_abort(struct admission *a, const struct admission_facts *f);
 
-/* From the journal at start: each watermark, then each digest in order of position. Total: ERR_MALFORMED, ERR_VERSION,
- * ERR_NOMEM; a digest of an unknown epoch is ERR_NOTFOUND. */
+/* From the journal at start: each watermark, then each digest in order of position. Total:
+ * ERR_MALFORMED, ERR_VERSION, ERR_NOMEM; a digest of an unknown epoch is ERR_NOTFOUND. */
 int admission_restore(struct admission *a, struct wire_str agent, uint64_t epoch, struct bytes state,
                       struct err *e);
 int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_t epoch, uint64_t seq,
@@ -68,8 +69,8 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
 
 bool admission_knows(const struct admission *a, struct wire_str agent);
 int admission_forget(struct admission *a, struct wire_str agent); /* ERR_NOTFOUND */
-/* Forgets up to `most` agents whose last batch was taken longer ago than `keep`: nothing of that age would be taken, so
- * that nothing can count twice. fn is told each, the text borrowed for the call. How many. */
+/* Forgets up to `most` agents whose last batch was taken longer ago than `keep`: nothing of that age would
+ * be taken, so that nothing can count twice. fn is told each, the text borrowed for the call. How many. */
 size_t admission_expire(struct admission *a, struct wall now, size_t most,
                         void (*fn)(void *arg, struct wire_str agent), void *arg);
 

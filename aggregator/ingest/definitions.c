@@ -1,5 +1,5 @@
-/* The cache of definitions: see definitions.h. Holds live in a table per agent, keyed by the hash inside the definition, which
- * lives at least as long as any hold on it. */
+/* The cache of definitions: see definitions.h. Holds live in a table per agent, keyed by
+ * the hash inside the definition, which lives at least as long as any hold on it. */
 #include "aggregator/ingest/definitions.h"
 
 #include <assert.h>

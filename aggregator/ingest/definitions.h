@@ -1,5 +1,5 @@
-/* Definitions, decoded once and shared: hash to resource or schema, and which agents hold which. A hold keeps its definition;
- * pins keep a hold while a batch that uses it is under way. Pure. */
+/* Definitions, decoded once and shared: hash to resource or schema, and which agents hold which. A
+ * hold keeps its definition; pins keep a hold while a batch that uses it is under way. Pure. */
 #ifndef SB_INGEST_DEFINITIONS_H
 #define SB_INGEST_DEFINITIONS_H
 
@@ -65,8 +65,8 @@ void definitions_made_durable(struct hold *h);
 int definitions_fit(struct hold *schema, const struct hold *resource, enum wire_reason *reason,
                     struct err *e);
 
-/* Lets go each hold not pinned whose last batch is at or below position and was received before `before`; fn is told each.
- * Stops after `most`. Returns how many. */
+/* Lets go each hold not pinned whose last batch is at or below position and was
+ * received before `before`; fn is told each. Stops after `most`. Returns how many. */
 typedef void (*definitions_dropped)(void *arg, const struct wire_hash *hash, struct wire_str agent);
 size_t definitions_expire(struct definitions *d, int64_t position, struct wall before, size_t most,
                           definitions_dropped fn, void *arg);

@@ -1,6 +1,6 @@
-/* The ingest thread: TLS, admission, journal, series. It owns the listener, both stores of data and the table of series; other
- * threads ask it by message. A batch is admitted, committed, then applied and acknowledged: what readers see is never ahead
- * of what is durable. */
+/* The ingest thread: TLS, admission, journal, series. It owns the listener, both stores of data
+ * and the table of series; other threads ask it by message. A batch is admitted, committed, then
+ * applied and acknowledged: what readers see is never ahead of what is durable. */
 #ifndef SB_INGEST_INGEST_H
 #define SB_INGEST_INGEST_H
 
@@ -28,8 +28,8 @@ struct ingest_params {
 };
 /* Opens the stores and binds, then starts the thread, which restores and replays before it answers anybody. */
 struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, struct err *e);
-/* Takes no more requests, ends those under way (within 5 s), persists, closes. Blocks. No view given out by ingest_ask may be in
- * use any more. */
+/* Takes no more requests, ends those under way (within 5 s), persists, closes.
+ * Blocks. No view given out by ingest_ask may be in use any more. */
 void ingest_stop(struct ingest **in);
 
 /* From any thread. */
@@ -37,8 +37,8 @@ bool ingest_ready(const struct ingest *in); /* restored and replayed */
 bool ingest_failed(
     const struct ingest *in); /* restoring failed for good: the log says why, and the process should end */
 unsigned ingest_port(const struct ingest *in);
-/* done(done_arg, g) is called on `loop` and takes g over; g NULL: no memory, or not ready yet. `loop` must live until then. A
- * code: done will not be called. */
+/* done(done_arg, g) is called on `loop` and takes g over; g NULL: no memory, or not
+ * ready yet. `loop` must live until then. A code: done will not be called. */
 int ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
                void *done_arg);
 

@@ -1,5 +1,5 @@
-/* Shared by the files of the ingest thread. Everything in struct ingest is the ingest thread's alone, but for what says
- * otherwise. */
+/* Shared by the files of the ingest thread. Everything in struct ingest
+ * is the ingest thread's alone, but for what says otherwise. */
 #ifndef SB_INGEST_PRIVATE_H
 #define SB_INGEST_PRIVATE_H
 

@@ -1,5 +1,6 @@
-/* The road of a batch: see intake.h. Everything that a request makes lives in its work and goes with it; what outlives it
- * (admission, holds, series) changes in intake_commit alone, but for room made beforehand so that a commit cannot fail. */
+/* The road of a batch: see intake.h. Everything that a request makes lives in its work
+ * and goes with it; what outlives it (admission, holds, series) changes in
+ * intake_commit alone, but for room made beforehand so that a commit cannot fail. */
 #include "aggregator/ingest/intake.h"
 
 #include <assert.h>

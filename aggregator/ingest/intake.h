@@ -1,5 +1,6 @@
-/* The road of one request, from its bytes to what is to be journalled and back from the commit to its effect and answer, in
- * the order of docs/protocol.md, section 4. Pure: the shell (ingest_io.c) brings bytes and time, journals, and answers. */
+/* The road of one request, from its bytes to what is to be journalled and back from
+ * the commit to its effect and answer, in the order of docs/protocol.md, section 4.
+ * Pure: the shell (ingest_io.c) brings bytes and time, journals, and answers. */
 #ifndef SB_INGEST_INTAKE_H
 #define SB_INGEST_INTAKE_H
 
@@ -24,8 +25,8 @@ struct caller {
     char agent[TLS_MAX_IDENTITIES][WIRE_MAX_AGENT + 1];
     char tenant[INTAKE_TENANT + 1]; /* "" : none */
 };
-/* From `securebase://agent/<id>`, `securebase://role/relay`, `securebase://tenant/<name>`; the CN counts as an agent id with
- * use_cn. What does not read as one of these is passed over. False without a certificate. */
+/* From `securebase://agent/<id>`, `securebase://role/relay`, `securebase://tenant/<name>`; the CN counts as
+ * an agent id with use_cn. What does not read as one of these is passed over. False without a certificate. */
 bool caller_of_tls(const struct tls_identity *id, bool use_cn, struct caller *out);
 bool caller_name_ok(const char *id, size_t n); /* an agent id as the wire knows it */
 

@@ -1,6 +1,7 @@
-/* Requests on the ingest thread: judged by their head, then led along intake.h, journalled, answered. Batches of one agent go
- * one after the other in a lane: while one is in the journal, the next waits for its fate (so that a repetition that comes
- * on another connection meanwhile is judged by it); group commit comes about across agents. */
+/* Requests on the ingest thread: judged by their head, then led along intake.h, journalled,
+ * answered. Batches of one agent go one after the other in a lane: while one is in the
+ * journal, the next waits for its fate (so that a repetition that comes on another connection
+ * meanwhile is judged by it); group commit comes about across agents. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-/* What is durable, back into memory at start, and from memory to the history while running. Roll-ups go by the position that
- * they contain: what lies behind it in the journal is applied again, what lies before it only fills the page of latest
- * values. A damaged file is set aside, and what the other one still tells is kept. */
+/* What is durable, back into memory at start, and from memory to the history while
+ * running. Roll-ups go by the position that they contain: what lies behind it in the
+ * journal is applied again, what lies before it only fills the page of latest values. A
+ * damaged file is set aside, and what the other one still tells is kept. */
 #include <string.h>
 
 #include "aggregator/ingest/ingest_private.h"
@@ -63,8 +64,8 @@ static int on_digest(void *arg, const struct journal_digest *d)
     return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory for the state of the agents") : 0;
 }
 
-/* An agent without a watermark was forgotten after this batch: what the roll-ups lack is still due to them, but nothing of it
- * is shown. */
+/* An agent without a watermark was forgotten after this batch: what the
+ * roll-ups lack is still due to them, but nothing of it is shown. */
 static int replay(struct ingest *g, const struct journal_entry *entry, struct err *e)
 {
     bool known = admission_knows(g->admission, entry->batch.agent),
@@ -237,8 +238,8 @@ static struct wall kept_since(const struct ingest *g)
     return wall_add(loop_wall(g->loop), (struct span){-(g->keep.ns > shown.ns ? g->keep.ns : shown.ns)});
 }
 
-/* The definitions that no batch of the journal needs any more go when the batches have gone: in memory now, in the journal
- * before anything that comes after. */
+/* The definitions that no batch of the journal needs any more go when the batches
+ * have gone: in memory now, in the journal before anything that comes after. */
 static void pruned(void *arg, int64_t left, int code)
 {
     struct ingest *g = arg;

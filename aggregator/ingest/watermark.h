@@ -1,5 +1,6 @@
-/* Which batches of one epoch of one agent were taken: the highest seq, and below it the missing ones as ranges. A missing
- * seq below `floor` (the highest `low` that came) is closed: its spool has none such any more. Pure. */
+/* Which batches of one epoch of one agent were taken: the highest seq, and below
+ * it the missing ones as ranges. A missing seq below `floor` (the highest `low`
+ * that came) is closed: its spool has none such any more. Pure. */
 #ifndef SB_INGEST_WATERMARK_H
 #define SB_INGEST_WATERMARK_H
 

@@ -115,8 +115,8 @@ static size_t binding_size(uint32_t n)
     return sizeof(struct binding) + n * sizeof(struct series *);
 }
 
-/* Gives up what was used longest ago until n more pointers fit what one agent may hold; not what the batch that is
- * applied just now has used, whose pointers are in use. */
+/* Gives up what was used longest ago until n more pointers fit what one agent may hold;
+ * not what the batch that is applied just now has used, whose pointers are in use. */
 static void make_room(struct series_set *s, struct agent *a, uint32_t n)
 {
     while (a->bindings && a->bound + n > 2 * (uint64_t)s->quota + BINDING_SLACK) {

@@ -231,8 +231,8 @@ static bool not_older(const struct wire_batch *w, uint64_t epoch, uint64_t seq)
     return w->epoch > epoch || (w->epoch == epoch && w->seq >= seq);
 }
 
-/* What the batch says of its agent. An older one, late from a spool or a relay, changes neither labels nor
- * numbers. */
+/* What the batch says of its agent. An older one, late from a
+ * spool or a relay, changes neither labels nor numbers. */
 static void apply_agent(struct applying *ap)
 {
     const struct wire_batch *w = ap->in->batch;

@@ -1,7 +1,7 @@
-/* Percentiles over gauges: quantiles of each host's mean. Sum and number of a host's values are kept for each
- * cell of each window; NaN is left out, and so is a host whose mean is none (infinities of both signs). The
- * quantile of n means is the one of rank max(1, ceil(q n)), as it is for sketches; 0 is the least, 1 the
- * greatest. */
+/* Percentiles over gauges: quantiles of each host's mean. Sum and number of a host's
+ * values are kept for each cell of each window; NaN is left out, and so is a host whose
+ * mean is none (infinities of both signs). The quantile of n means is the one of rank
+ * max(1, ceil(q n)), as it is for sketches; 0 is the least, 1 the greatest. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

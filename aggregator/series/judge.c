@@ -16,8 +16,8 @@ static const enum wire_refusal time_refusal[] = {
     [REFUSE_OLD] = WIRE_TOO_OLD,
 };
 
-/* New series are not begun while an eighth of the memory, kept for snapshots and windows, would be touched.
- */
+/* New series are not begun while an eighth of the memory,
+ * kept for snapshots and windows, would be touched. */
 static bool may_begin(const struct series_set *s, const struct agent *a)
 {
     return a->n_series < s->quota && (!s->mem->cap || s->mem->used < s->mem->cap - s->mem->cap / 8);

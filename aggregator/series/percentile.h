@@ -1,15 +1,15 @@
 /* Percentiles: what [percentile NAME] sections make of the values of series. Private to this room.
  *
- * Time. The ticks of a window W are gathered in cells of W/30 (whole ms, rounded down): cell k holds the
- * ticks t with k·step < t <= (k+1)·step, and at time now the window is made of the cells k >= floor((now - W)
- * / step). A tick ahead of its receipt was taken before it, whatever the agent's clock says, and counts at
- * its receipt: so nobody's clock moves a window. Cells stand in a ring of ceil(W / step) + 1: a tick
- * whose place is taken by a later cell lies before the window as soon as that cell's data could be received, so what
- * comes late always finds its place or belongs nowhere.
+ * Time. The ticks of a window W are gathered in cells of W/30 (whole ms, rounded down): cell k holds
+ * the ticks t with k·step < t <= (k+1)·step, and at time now the window is made of the cells k >=
+ * floor((now - W) / step). A tick ahead of its receipt was taken before it, whatever the agent's clock
+ * says, and counts at its receipt: so nobody's clock moves a window. Cells stand in a ring of ceil(W /
+ * step) + 1: a tick whose place is taken by a later cell lies before the window as soon as that cell's
+ * data could be received, so what comes late always finds its place or belongs nowhere.
  *
- * When our clock goes back, there are cells that lie ahead of it. They hold what was received in a time that is to come
- * again: they are in no window and give their places away. As small steps are common, a cell that is only the next one may
- * stay.
+ * When our clock goes back, there are cells that lie ahead of it. They hold what was
+ * received in a time that is to come again: they are in no window and give their
+ * places away. As small steps are common, a cell that is only the next one may stay.
  *
  * All of it is a function of the batches, their verdicts and times of receipt, so that a replay gives the
  * same; the clock only decides what is shown and what memory can be given back. */
@@ -145,8 +145,8 @@ struct percentile_def *percentile_define(struct series_set *s, const struct sect
 /* percentiles.c */
 struct percentile *percentile_find(const struct series_set *s, const char *name);
 
-/* groups.c. values: n_by atoms, borrowed. NULL: no memory (*full false) or max_groups reached (*full true).
- */
+/* groups.c. values: n_by atoms, borrowed. NULL: no memory
+ * (*full false) or max_groups reached (*full true). */
 struct group *group_get(struct series_set *s, struct percentile *p, struct atom *const *values, bool *full);
 void group_free(struct series_set *s, struct group *g); /* also out of its section's list */
 bool group_idle(const struct group *g);                 /* holds nothing and nobody refers to it */

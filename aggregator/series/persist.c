@@ -1,9 +1,9 @@
-/* What is stored: the state of percentiles, in the form that gives the same after a restart, and what is known
- * of each agent, so that one that is absent stays so. See keys.c for the keys.
+/* What is stored: the state of percentiles, in the form that gives the same after a restart, and
+ * what is known of each agent, so that one that is absent stays so. See keys.c for the keys.
  *
- * Every value begins with a version byte and the fingerprint of its section's definition (0 for an agent), so
- * that a changed section begins anew. Integers are little-endian; doubles are their bits. The cumulative sketch is stored
- * with its sum apart, in both halves, because the wire form rounds it. */
+ * Every value begins with a version byte and the fingerprint of its section's definition (0 for an agent),
+ * so that a changed section begins anew. Integers are little-endian; doubles are their bits. The
+ * cumulative sketch is stored with its sum apart, in both halves, because the wire form rounds it. */
 #include <string.h>
 
 #include "aggregator/series/persist.h"

@@ -30,8 +30,8 @@ struct series_params {
 };
 struct series_set *series_new(const struct series_params *p, struct buf *report, struct err *e);
 void series_free(struct series_set **s); /* no snapshot may be in use any more */
-/* New configuration: changed percentile sections begin anew, the others go on. On error nothing has changed.
- */
+/* New configuration: changed percentile sections begin anew,
+ * the others go on. On error nothing has changed. */
 int series_reload(struct series_set *s, const struct config *config, struct buf *report, struct err *e);
 
 /* A decoded batch with what it refers to. All borrowed. */
@@ -47,9 +47,9 @@ struct batch_in {
     struct wall sent; /* X-Securebase-Sent of the agent's own request; 0: unknown (a relay, a replay) */
 };
 
-/* Fills refused[] (values by reason) and verdict (bytes to be journalled, at most 66 KiB; empty when nothing is refused). May
- * reserve kinds for names; a batch that is then not committed leaves nothing that is seen. Age and future are
- * judged here, by received. ERR_NOMEM. */
+/* Fills refused[] (values by reason) and verdict (bytes to be journalled, at most 66 KiB; empty
+ * when nothing is refused). May reserve kinds for names; a batch that is then not committed
+ * leaves nothing that is seen. Age and future are judged here, by received. ERR_NOMEM. */
 int series_judge(struct series_set *s, const struct batch_in *in, struct buf *verdict,
                  uint64_t refused[WIRE_REFUSALS], struct err *e);
 /* Whether the verdict refuses event i of its batch, and why. Total on any bytes. */
@@ -61,10 +61,10 @@ void series_apply(struct series_set *s, const struct batch_in *in, struct bytes 
 
 /* Time passes: windows slide, silent series and agents go. Call at least once a second.
  *
- * A series is visible while its newest tick is younger than stale_after by our clock: a tick counts as seen
- * at its time less the agent's clock skew (0 while that is unknown) and never after its receipt. So what a
- * spool delivers late, or an agent with a slow clock sends at once, is each judged by when it was measured.
- */
+ * A series is visible while its newest tick is younger than stale_after by our clock:
+ * a tick counts as seen at its time less the agent's clock skew (0 while that is
+ * unknown) and never after its receipt. So what a spool delivers late, or an agent
+ * with a slow clock sends at once, is each judged by when it was measured. */
 void series_advance(struct series_set *s, struct wall now);
 int series_forget_agent(struct series_set *s, struct wire_str agent); /* by an operator; ERR_NOTFOUND */
 

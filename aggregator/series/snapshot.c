@@ -1,6 +1,6 @@
-/* Snapshots: see snapshot.h. Values stand side by side in the table, so that a snapshot is one copy for each
- * metric; labels and names are shared with the table, which keeps them until the snapshot is released
- * (names.c). */
+/* Snapshots: see snapshot.h. Values stand side by side in the table, so that a
+ * snapshot is one copy for each metric; labels and names are shared with the
+ * table, which keeps them until the snapshot is released (names.c). */
 #include <string.h>
 
 #include "aggregator/series/percentile.h"

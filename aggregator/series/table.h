@@ -5,10 +5,10 @@
  * series, so that applying a block walks arrays and hashes nothing. All texts are atoms, kept once; the
  * labels of a series are a label set, which all series of an agent with the same labels share.
  *
- * Invariants: a series lives as long as a binding refers to it; it is visible (has a place in its metric)
- * only while its latest value is fresh and its resource is the agent's current one. What a snapshot may show
- * (atoms, label sets, definitions of sections) is given up through retire() and freed when no older snapshot
- * is left. */
+ * Invariants: a series lives as long as a binding refers to it; it is visible (has a
+ * place in its metric) only while its latest value is fresh and its resource is the
+ * agent's current one. What a snapshot may show (atoms, label sets, definitions of
+ * sections) is given up through retire() and freed when no older snapshot is left. */
 #ifndef SB_SERIES_TABLE_H
 #define SB_SERIES_TABLE_H
 

@@ -55,13 +55,14 @@ struct journal_drop {
     struct wire_hash hash;
     struct wire_str agent;
 };
-/* Forgets the holds in drops[n], and each of their definitions that nobody holds any more. The caller knows that no batch in
- * the journal needs them, and has forgotten them just now: what is defined from now on is stored behind this. */
+/* Forgets the holds in drops[n], and each of their definitions that nobody holds
+ * any more. The caller knows that no batch in the journal needs them, and has
+ * forgotten them just now: what is defined from now on is stored behind this. */
 int journal_drop_holds(struct journal *j, const struct journal_drop *drops, size_t n,
                        void (*done)(void *arg, int code), void *arg);
-/* Forgets, from the oldest on, batches at or below position that were received before `before`, or after `now` (by a clock
- * that has gone back since: they would stay for as long), some hundreds at a time so that no batch waits long.
- * left: position of the oldest batch that stays; INT64_MAX when none does. */
+/* Forgets, from the oldest on, batches at or below position that were received before `before`, or after
+ * `now` (by a clock that has gone back since: they would stay for as long), some hundreds at a time so
+ * that no batch waits long. left: position of the oldest batch that stays; INT64_MAX when none does. */
 int journal_prune(struct journal *j, int64_t position, struct wall before, struct wall now,
                   void (*done)(void *arg, int64_t left, int code), void *arg);
 /* Watermarks and digests of an agent go; its batches and definitions stay until they are pruned, because
@@ -101,8 +102,9 @@ int journal_replay(struct journal *j, int64_t after, struct wall since,
 
 void journal_metrics(const struct journal *j, struct sink *out); /* from the owner's thread */
 
-/* verify-store: checks journal.db in state_dir, which no program may have open: SQLite's integrity check, that each batch can be
- * read, and that its definitions are there. What is wrong is written to report, a line each; ERR_MALFORMED then. */
+/* verify-store: checks journal.db in state_dir, which no program may have open:
+ * SQLite's integrity check, that each batch can be read, and that its definitions are
+ * there. What is wrong is written to report, a line each; ERR_MALFORMED then. */
 int store_verify(const char *path, struct buf *report, struct err *e);
 
 #endif

@@ -1,6 +1,6 @@
-/* The journal on a store thread: see journal.h and store.h. Digests stand in a table of their own (`seen`),
- * because they outlive the batches by count and not by time; a position is AUTOINCREMENT's, which never gives
- * one twice. */
+/* The journal on a store thread: see journal.h and store.h. Digests stand in a
+ * table of their own (`seen`), because they outlive the batches by count and not
+ * by time; a position is AUTOINCREMENT's, which never gives one twice. */
 #include "aggregator/store/journal.h"
 
 #include <assert.h>

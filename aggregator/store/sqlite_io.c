@@ -1,7 +1,7 @@
-/* A thin hold on SQLite: see sqlite_io.h. The connection is opened without SQLite's own mutexes: whoever owns
- * the struct sees to it that one thread at a time is inside. Exclusive locking set before the first access in
- * WAL mode keeps the wal-index in the heap, so that there is no -shm file to be shared (sqlite.org/wal.html,
- * section 8). */
+/* A thin hold on SQLite: see sqlite_io.h. The connection is opened without SQLite's own
+ * mutexes: whoever owns the struct sees to it that one thread at a time is inside.
+ * Exclusive locking set before the first access in WAL mode keeps the wal-index in the
+ * heap, so that there is no -shm file to be shared (sqlite.org/wal.html, section 8). */
 #include "aggregator/store/sqlite_io.h"
 
 #include <assert.h>

@@ -43,8 +43,8 @@ struct store_params {
 /* To be written at the beginning of the first step. */
 #define STORE_MARK "CREATE TABLE store_mark(n INTEGER NOT NULL); INSERT INTO store_mark VALUES(0);"
 
-/* Opens the file and starts the thread. A damaged file is set aside and a new one begun, which the log says
- * loudly. */
+/* Opens the file and starts the thread. A damaged file is set
+ * aside and a new one begun, which the log says loudly. */
 struct store *store_open(const struct store_params *p, struct err *e);
 /* Carries out what waits, ends the thread, and answers all that is not answered yet before it returns. */
 void store_close(struct store **s);

@@ -1,5 +1,5 @@
-/* Arenas: see arena.h. A list of blocks, each twice the one before up to 256 KiB; large requests get their
- * own. */
+/* Arenas: see arena.h. A list of blocks, each twice the one
+ * before up to 256 KiB; large requests get their own. */
 #include "common/base/arena.h"
 
 #include <stdalign.h>

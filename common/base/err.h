@@ -1,6 +1,6 @@
-/* Errors as values. A function that can fail returns 0 or one of the negative codes below; where the fact is
- * known it also fills in a bounded sentence. The text is logged once, at the edge, by whoever decides what to
- * do. */
+/* Errors as values. A function that can fail returns 0 or one of the negative
+ * codes below; where the fact is known it also fills in a bounded sentence. The
+ * text is logged once, at the edge, by whoever decides what to do. */
 #ifndef SB_BASE_ERR_H
 #define SB_BASE_ERR_H
 

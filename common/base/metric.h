@@ -1,6 +1,6 @@
-/* Metric rows and where values go: one form for a collector's samples and for what a daemon tells of itself.
- * A room exports a function `x_metrics(const struct x *, struct sink *)`; whoever shows them brings the sink.
- */
+/* Metric rows and where values go: one form for a collector's samples and for
+ * what a daemon tells of itself. A room exports a function `x_metrics(const
+ * struct x *, struct sink *)`; whoever shows them brings the sink. */
 #ifndef SB_BASE_METRIC_H
 #define SB_BASE_METRIC_H
 

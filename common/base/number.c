@@ -1,9 +1,9 @@
-/* Shortest text of a double: see number.h. Whole numbers below 2^53 go a fast way, and so do those that have few
- * decimals, as what the kernel counts in hundredths or microseconds has: an integer below 2^53 divided by a power of
- * ten up to 10^22 is the double nearest to that decimal number (Clinger, "How to Read Floating Point Numbers
- * Accurately"), and at most 15 digits are the shortest text once their last zeros are gone. For others the least
- * precision that reads back is searched for, from 15 digits (always enough for what was typed) to 17 (always
- * enough). */
+/* Shortest text of a double: see number.h. Whole numbers below 2^53 go a fast way, and so do those
+ * that have few decimals, as what the kernel counts in hundredths or microseconds has: an integer
+ * below 2^53 divided by a power of ten up to 10^22 is the double nearest to that decimal number
+ * (Clinger, "How to Read Floating Point Numbers Accurately"), and at most 15 digits are the shortest
+ * text once their last zeros are gone. For others the least precision that reads back is searched
+ * for, from 15 digits (always enough for what was typed) to 17 (always enough). */
 #include "common/base/number.h"
 
 #include <assert.h>

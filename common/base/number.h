@@ -6,8 +6,8 @@
 
 enum { NUMBER_TEXT = 32 };
 
-/* The shortest decimal text that reads back as v: "0.99", "1e+300", "12345", "NaN", "+Inf", "-Inf". Returns
- * its length. */
+/* The shortest decimal text that reads back as v: "0.99", "1e+300",
+ * "12345", "NaN", "+Inf", "-Inf". Returns its length. */
 size_t number_text(double v, char out[NUMBER_TEXT]);
 
 #endif

@@ -20,8 +20,7 @@ bool option_is_list(enum option_type type)
            type == OPT_URLS;
 }
 
-/* ---- what is allowed
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what is allowed ------------------------------------------------------------------------- */
 
 static void put_bound(struct buf *out, enum option_type type, int64_t v)
 {
@@ -144,9 +143,7 @@ static int refuse(const struct option_row *row, const char *part, int code, stru
                    buf_text(&allowed));
 }
 
-/* ---- forms
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- forms ----------------------------------------------------------------------------------- */
 
 static bool parse_bool(const char *s, int64_t *out)
 {
@@ -253,9 +250,7 @@ static bool is_url(const char *s)
     return is_host_port(authority, false); /* a user before '@' is no host */
 }
 
-/* ---- lists
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 /* Length of the member at s. Behind the `=` of a label a text in double quotes may hold separators. */
 static size_t member_len(const char *s, bool labels)
@@ -357,8 +352,7 @@ static int check_list(const struct option_row *row, const char *text, struct are
     return 0;
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* The typed form of what is not a list, without bounds. */
 static int check_single(const struct option_row *row, const char *text, struct value *v)

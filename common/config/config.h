@@ -104,24 +104,24 @@ void option_label(const struct section *s, const char *key, size_t i, const char
 /* Keys of a "*" row, in order: name and text of the i-th; false behind the last. */
 bool option_wild(const struct section *s, size_t i, const char **name, const char **value);
 const char *option_origin(const struct section *s, const char *key); /* "file:line" or "default" */
-/* Reads a secret (file:, cred:) into out, without the trailing newline; 0 or ERR_IO with a sentence. In
- * config_io.c. */
+/* Reads a secret (file:, cred:) into out, without the trailing
+ * newline; 0 or ERR_IO with a sentence. In config_io.c. */
 int option_secret(const struct section *s, const char *key, struct buf *out, struct err *e);
 
 /* Adds a mistake found by a check across options, in the same form; returns ERR_CONFIG. key may be NULL. */
 int config_complain(struct buf *report, const struct section *s, const char *key, struct err *e,
                     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* Writers. Effective values with their origin, secrets masked; reading it back gives the same configuration.
- */
+/* Writers. Effective values with their origin, secrets
+ * masked; reading it back gives the same configuration. */
 void config_print(const struct config *c, struct buf *out);
-/* The example file: each option commented out with its default, its sentence above it; required ones not
- * commented. */
+/* The example file: each option commented out with its default,
+ * its sentence above it; required ones not commented. */
 void config_example(const struct section_row *rows, size_t n_rows, const char *title, struct buf *out);
 /* The option part of a manual page, in man(7) source. */
 void config_manual(const struct section_row *rows, size_t n_rows, struct buf *out);
-/* Options that differ between two configurations and are not reloadable: one line each into out; the number
- * of them. */
+/* Options that differ between two configurations and are not
+ * reloadable: one line each into out; the number of them. */
 size_t config_needs_restart(const struct config *old, const struct config *fresh, struct buf *out);
 
 /* All options that differ, likewise: what a reload changes, for the log. */

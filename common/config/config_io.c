@@ -52,9 +52,7 @@ static int open_regular(const char *path, struct stat *st, struct err *e)
     return err_set(e, ERR_IO, "%s: is not a regular file", path);
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 struct files {
     struct config_source sources[FILES_MAX + 1];
@@ -144,8 +142,7 @@ struct config *config_load(const char *file, const char *dir, const struct secti
     return c;
 }
 
-/* ---- secrets
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- secrets --------------------------------------------------------------------------------- */
 
 /* Where the reference points to, into path. */
 static int secret_path(const char *reference, char *path, size_t room, bool *credential, struct err *e)

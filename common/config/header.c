@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- mistakes
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 static void say(struct parser *p, bool warning, unsigned line, const struct section *s, const char *key,
                 const char *fmt, va_list ap)
@@ -81,8 +80,7 @@ char *parser_origin(struct parser *p, unsigned line)
     return parser_keep(p, text, strlen(text));
 }
 
-/* ---- sections
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sections -------------------------------------------------------------------------------- */
 
 struct section *section_new(struct parser *p, const struct section_row *row)
 {
@@ -149,8 +147,8 @@ static void unknown_section(struct parser *p, const char *name)
         parser_mistake(p, p->line, NULL, NULL, "[%.80s] is no known section", name);
 }
 
-/* The row of a tidy header; *label is what stands behind a named row's name. SIZE_MAX: a mistake, which was
- * said. */
+/* The row of a tidy header; *label is what stands behind a
+ * named row's name. SIZE_MAX: a mistake, which was said. */
 static size_t find_row(struct parser *p, const char *name, const char **label)
 {
     const struct section_row *rows = p->c->rows;

@@ -77,9 +77,7 @@ void config_example(const struct section_row *rows, size_t n_rows, const char *t
     }
 }
 
-/* ---- man(7)
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- man(7) ---------------------------------------------------------------------------------- */
 
 /* Text with what troff would take for its own escaped; `start`: it begins a line. */
 static void put_roff(const char *s, bool start, struct buf *out)

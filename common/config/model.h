@@ -1,8 +1,8 @@
 /* The inside of a configuration, shared by the files of this room alone.
  *
- * Everything of a configuration stands in its arena and does not change once it is loaded. A value's `text`
- * is what the files said, continuation lines joined; the typed forms are made from it once, when it is
- * checked. */
+ * Everything of a configuration stands in its arena and does not change once
+ * it is loaded. A value's `text` is what the files said, continuation lines
+ * joined; the typed forms are made from it once, when it is checked. */
 #ifndef SB_CONFIG_MODEL_H
 #define SB_CONFIG_MODEL_H
 

@@ -14,8 +14,7 @@
 
 enum { VALUE_MAX = 64 << 10 };
 
-/* ---- options
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static const struct option_row *find_option(const struct section *s, const char *key, size_t n)
 {
@@ -202,8 +201,7 @@ static int take_pair(void *arg, const char *section, const char *key, const char
     return 1;
 }
 
-/* ---- all files
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- all files ------------------------------------------------------------------------------- */
 
 static void read_source(struct parser *p, const struct config_source *source)
 {

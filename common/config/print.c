@@ -85,8 +85,7 @@ void config_print(const struct config *c, struct buf *out)
     }
 }
 
-/* ---- differences
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- differences ----------------------------------------------------------------------------- */
 
 static bool same(const char *a, const char *b)
 {

@@ -69,8 +69,8 @@ static void read_header(struct parser *p, const char *s, size_t n)
                    end ? "found more behind the ] of a section" : "a section's ] is missing");
 }
 
-/* Judges one line of n bytes without its end. True when it is to be handed on as it is; a header is handed on
- * as "[s]". */
+/* Judges one line of n bytes without its end. True when it is to
+ * be handed on as it is; a header is handed on as "[s]". */
 static bool judge(struct parser *p, const char *s, size_t n, size_t room, bool *header)
 {
     const char *bad = bad_bytes(s, n);

@@ -1,5 +1,5 @@
-/* Single values from text: durations, sizes, ratios, numbers. Pure and total: any text gives a value or an
- * error.
+/* Single values from text: durations, sizes, ratios, numbers.
+ * Pure and total: any text gives a value or an error.
  *
  * Strict on purpose. A unit is always written (but for 0), decimal units of bytes are refused rather than
  * guessed (64MB may mean two things), and what overflows is an error. Ratios in per cent are shifted in the

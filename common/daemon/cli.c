@@ -1,5 +1,5 @@
-/* The pure part of the command line: the help text, the folder beside a file, the options of the log. See
- * cli.h. */
+/* The pure part of the command line: the help text, the folder
+ * beside a file, the options of the log. See cli.h. */
 #include "common/daemon/cli.h"
 
 #include <assert.h>

@@ -59,8 +59,8 @@ struct cli {
  * --version, --print-example or --print-manual (the last two are for the build). */
 int cli_parse(const struct cli_program *p, int argc, char **argv, struct cli *cli);
 
-/* Whether a flag was given, and its value ("" without one; NULL when not given). The name must be one of the
- * program's. */
+/* Whether a flag was given, and its value ("" without one; NULL
+ * when not given). The name must be one of the program's. */
 bool cli_given(const struct cli_program *p, const struct cli *cli, const char *name);
 const char *cli_value(const struct cli_program *p, const struct cli *cli, const char *name);
 

@@ -1,5 +1,5 @@
-/* What both daemons do at start: signals, readiness, the lock on the state folder, limits. All in
- * daemon_io.c. */
+/* What both daemons do at start: signals, readiness, the lock
+ * on the state folder, limits. All in daemon_io.c. */
 #ifndef SB_DAEMON_DAEMON_H
 #define SB_DAEMON_DAEMON_H
 
@@ -28,12 +28,12 @@ struct signals;
  * process needs its mask reset before exec (posix_spawnattr_setsigmask). */
 struct signals *signals_new(struct loop *l, const struct signal_calls *calls, struct err *e);
 void signals_free(struct signals **s);
-/* First call of every thread other than the one with the loop above: signals go there. `name` (at most 15 bytes) is what
- * top -H, ps -L and the kernel call it. */
+/* First call of every thread other than the one with the loop above: signals go
+ * there. `name` (at most 15 bytes) is what top -H, ps -L and the kernel call it. */
 void daemon_thread(const char *name);
 
-/* sd_notify(3) without the library: no effect without $NOTIFY_SOCKET. state as in the manual:
- * "READY=1\nSTATUS=…". */
+/* sd_notify(3) without the library: no effect without
+ * $NOTIFY_SOCKET. state as in the manual: "READY=1\nSTATUS=…". */
 void daemon_notify(const char *state);
 /* Half of $WATCHDOG_USEC, or 0: how often to send WATCHDOG=1. */
 struct span daemon_watchdog_interval(void);

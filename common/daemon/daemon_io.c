@@ -30,8 +30,7 @@ void daemon_early(void)
     (void)umask(0027);
 }
 
-/* ---- signals
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 struct signals {
     struct signal_calls calls;
@@ -151,8 +150,7 @@ void signals_free(struct signals **s)
     *s = NULL;
 }
 
-/* ---- readiness
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- readiness ------------------------------------------------------------------------------- */
 
 void daemon_notify(const char *state)
 {
@@ -189,11 +187,10 @@ struct span daemon_watchdog_interval(void)
     return span_ns((int64_t)v * 1000 / 2);
 }
 
-/* ---- the state folder
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the state folder ------------------------------------------------------------------------ */
 
-/* Makes path, and the folder that it stands in. That one is often shared by both daemons: it is open to pass
- * through. */
+/* Makes path, and the folder that it stands in. That one is
+ * often shared by both daemons: it is open to pass through. */
 static int make_dir(char *path, struct err *e)
 {
     char *slash = strrchr(path, '/');

@@ -22,8 +22,8 @@ enum {
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const int priorities[] = {7, 6, 4, 3}; /* sd-daemon(3) */
 
-/* n bytes of text within quotes that the caller writes. Escapes are JSON's, which logfmt readers understand
- * as well. */
+/* n bytes of text within quotes that the caller writes. Escapes
+ * are JSON's, which logfmt readers understand as well. */
 static void put_escaped(struct buf *out, const char *s, size_t n)
 {
     const unsigned char *p = (const unsigned char *)s;
@@ -149,8 +149,7 @@ void log_format_line(struct buf *out, enum log_format format, bool journald, str
     buf_str(out, json ? "}\n" : "\n");
 }
 
-/* ---- complaints
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- complaints ------------------------------------------------------------------------------ */
 
 static const int64_t first_wait = 1000000000LL, longest_wait = 600 * 1000000000LL;
 

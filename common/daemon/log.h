@@ -80,9 +80,9 @@ void log_write(struct log *l, enum log_level level, const char *component, const
               sizeof((const struct kv[]){__VA_ARGS__}) / sizeof(struct kv))
 #define LOG0(l, level, component, msg) log_write((l), (level), (component), (msg), NULL, 0)
 
-/* Holds repeats back: zero-initialise. The first failure is logged, the next after 1 s, 2 s, 4 s … at most
- * every 10 min, each with repeats=N (those held back since the line before); recovery is logged once, at
- * info. */
+/* Holds repeats back: zero-initialise. The first failure is logged, the next
+ * after 1 s, 2 s, 4 s … at most every 10 min, each with repeats=N (those held
+ * back since the line before); recovery is logged once, at info. */
 struct complaint {
     bool active;
     struct mono next;

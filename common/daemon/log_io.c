@@ -102,8 +102,8 @@ uint64_t log_lost(const struct log *l)
     return atomic_load_explicit(&l->lost, memory_order_relaxed);
 }
 
-/* False when the whole line could not be written: the disk is full, the reader gone, or a pipe without room.
- */
+/* False when the whole line could not be written: the disk is
+ * full, the reader gone, or a pipe without room. */
 static bool write_all(int fd, const uint8_t *p, size_t n)
 {
     ssize_t k;

@@ -1,13 +1,13 @@
-/* The names under which a listener may be asked. A browser that was lured to another name (DNS rebinding) sends that name in
- * Host, so a listener serves only names that are its own. Pure. */
+/* The names under which a listener may be asked. A browser that was lured to another name (DNS
+ * rebinding) sends that name in Host, so a listener serves only names that are its own. Pure. */
 #ifndef SB_NET_HOST_H
 #define SB_NET_HOST_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Splits "name", "name:port", "[v6]:port" into the name, terminated in name[cap], and the port (0 when none). False when it
- * is none of these. */
+/* Splits "name", "name:port", "[v6]:port" into the name, terminated in
+ * name[cap], and the port (0 when none). False when it is none of these. */
 bool host_split(const char *text, char *name, size_t cap, unsigned *port);
 /* True for host:port texts that only this machine can reach. */
 bool host_is_loopback(const char *address);

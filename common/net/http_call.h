@@ -1,5 +1,5 @@
-/* What the three files of the HTTP client share: pool (connections on the loop), call (what libcurl is told of a request),
- * client (starting and ending calls). Private to common/net. */
+/* What the three files of the HTTP client share: pool (connections on the loop), call (what
+ * libcurl is told of a request), client (starting and ending calls). Private to common/net. */
 #ifndef SB_NET_HTTP_CALL_H
 #define SB_NET_HTTP_CALL_H
 

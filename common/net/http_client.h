@@ -51,9 +51,9 @@ struct http_request {
                       * seen it. GET, HEAD, PUT and DELETE are always so */
 };
 
-/* Where the time went, each from the start of the call, as libcurl tells it; negative: not reached, or not
- * needed (a kept connection, no TLS). Of the last try, when there were two. request_sent: ready to send it.
- */
+/* Where the time went, each from the start of the call, as libcurl tells it;
+ * negative: not reached, or not needed (a kept connection, no TLS). Of the
+ * last try, when there were two. request_sent: ready to send it. */
 struct http_times {
     struct span dns, connect, tls, request_sent, first_byte, total;
 };

@@ -1,5 +1,5 @@
-/* The HTTP client: calls from their start to their end. See http_client.h; connections are in http_pool_io.c, requests in
- * http_call_io.c. */
+/* The HTTP client: calls from their start to their end. See http_client.h;
+ * connections are in http_pool_io.c, requests in http_call_io.c. */
 #include "common/net/http_client.h"
 
 #include <stdio.h>
@@ -157,8 +157,8 @@ static struct outcome outcome_of(const struct http_call *c, CURLcode rc)
         return (struct outcome){rc, 0, ""};
     if (c->too_large)
         return (struct outcome){rc, ERR_LIMIT, "too_large"};
-    /* TLS 1.3: a server refuses the client's certificate after the client thinks the handshake done (RFC 8446
-     * §4.4.2.4). */
+    /* TLS 1.3: a server refuses the client's certificate after the
+     * client thinks the handshake done (RFC 8446 §4.4.2.4). */
     if ((rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR) && strstr(c->error, "SSL routines") &&
         strstr(c->error, "alert"))
         return (struct outcome){rc, ERR_TLS, "tls"};

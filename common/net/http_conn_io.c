@@ -167,8 +167,8 @@ static void give_up(struct http_conn *c)
     timer_set(c->deadline, (struct span){0});
 }
 
-/* A head that cannot be read, or a body that breaks its framing: what follows cannot be told apart from it.
- */
+/* A head that cannot be read, or a body that breaks its
+ * framing: what follows cannot be told apart from it. */
 static void refuse(struct http_conn *c, int status)
 {
     c->s->stats.malformed++;
@@ -222,8 +222,8 @@ static void begin_body(struct http_conn *c)
         evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-/* Whether who was let in would be let in now. A certificate is judged again after a reload, at the next request, so that a
- * fleet does not shake hands all at once. */
+/* Whether who was let in would be let in now. A certificate is judged again after a
+ * reload, at the next request, so that a fleet does not shake hands all at once. */
 static bool trusted(struct http_conn *c)
 {
     const struct tls_server *tls = c->s->p.tls;

@@ -90,8 +90,8 @@ static int parse_first(struct http_head *h, char *line)
     return parse_target(h, target);
 }
 
-/* No white space before the colon, no folded lines (§5.1, §5.2): both have hidden fields from one of two
- * readers. */
+/* No white space before the colon, no folded lines (§5.1,
+ * §5.2): both have hidden fields from one of two readers. */
 static int parse_field(struct http_head *h, char *line)
 {
     char *value = strchr(line, ':'), *end;
@@ -269,8 +269,8 @@ int http_query_param(const char *query, const char *name, size_t i, char *out, s
 
 /* ---- chunks ---- */
 
-/* One line up to its CRLF: its length without, or -1 while it is not complete; -2 when it is too long or
- * broken. */
+/* One line up to its CRLF: its length without, or -1 while it
+ * is not complete; -2 when it is too long or broken. */
 static long chunk_line(const char *p, size_t n)
 {
     const char *end = memchr(p, '\n', n);

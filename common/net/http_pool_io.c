@@ -1,9 +1,10 @@
 /* The HTTP client's connections: see http_client.h.
  *
- * libcurl's multi interface on our loop, by its rules (libcurl-multi(3), CURLMOPT_TIMERFUNCTION(3)): no libcurl call is made from
- * within its callbacks, the timer callback only sets a timer, after each action all messages are drained. A pool is one
- * multi handle with its connections, session cache and CA store; a reload starts a new pool, so that nothing made with the old
- * files is used again, and the old one goes with its last call. */
+ * libcurl's multi interface on our loop, by its rules (libcurl-multi(3),
+ * CURLMOPT_TIMERFUNCTION(3)): no libcurl call is made from within its callbacks, the timer
+ * callback only sets a timer, after each action all messages are drained. A pool is one multi
+ * handle with its connections, session cache and CA store; a reload starts a new pool, so that
+ * nothing made with the old files is used again, and the old one goes with its last call. */
 #include "common/net/http_call.h"
 
 #include <assert.h>

@@ -27,8 +27,9 @@ struct http_server_params {
     mode_t unix_mode;       /* of the socket file; 0: 0660 */
     struct tls_server *tls; /* NULL: plain. Borrowed */
 
-    /* Beyond, a connection that owes no answer makes room: one of those that nobody knows yet, the oldest, as soon as they are
-     * more than an eighth of all; else the longest idle one. While there is none, accepting pauses. 0: 1024. */
+    /* Beyond, a connection that owes no answer makes room: one of those that nobody
+     * knows yet, the oldest, as soon as they are more than an eighth of all; else the
+     * longest idle one. While there is none, accepting pauses. 0: 1024. */
     unsigned max_connections;
     unsigned max_per_address; /* 0: no limit */
     size_t max_header;        /* 0: 16 KiB */
@@ -43,8 +44,8 @@ struct http_server_params {
     bool chunked; /* take chunked bodies; the handler sees them decoded */
     /* Requests whose body is not going to be read come to the handler: see http_refusal. */
     bool judge_refused;
-    /* Asked when a head announces a body that could be read; false: it is not read, and http_refusal says HTTP_UNWANTED. NULL:
-     * all are. The argument is the handler's. Needs judge_refused. */
+    /* Asked when a head announces a body that could be read; false: it is not read, and http_refusal
+     * says HTTP_UNWANTED. NULL: all are. The argument is the handler's. Needs judge_refused. */
     bool (*wanted)(void *arg, const struct http_exchange *x);
 };
 
@@ -98,8 +99,8 @@ const struct tls_identity *http_identity(const struct http_exchange *x);
 /* Unix socket: peer credentials; false on TCP. */
 bool http_peer_cred(const struct http_exchange *x, uid_t *uid, gid_t *gid, pid_t *pid);
 const char *http_peer_address(const struct http_exchange *x);
-/* One parameter of the query, decoded, into out[cap]; the i-th of that name. 0, ERR_NOTFOUND, ERR_LIMIT,
- * ERR_MALFORMED. */
+/* One parameter of the query, decoded, into out[cap]; the i-th
+ * of that name. 0, ERR_NOTFOUND, ERR_LIMIT, ERR_MALFORMED. */
 int http_param(const struct http_exchange *x, const char *name, size_t i, char *out, size_t cap);
 
 /* Answers and ends the exchange (x is gone after). body is copied. extra may be NULL. Safe when the peer has

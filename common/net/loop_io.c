@@ -111,8 +111,8 @@ static void noticed_stall(struct loop *l, struct span by)
 
 static void timer_arm(struct timer *t);
 
-/* Timers count in a clock that stood still during a suspension: what is due by the boot clock must not wait
- * longer. */
+/* Timers count in a clock that stood still during a suspension:
+ * what is due by the boot clock must not wait longer. */
 static void rearm_all(struct loop *l)
 {
     for (struct timer *t = l->timers; t; t = t->next)
@@ -322,8 +322,8 @@ void loop_library_log(void (*fn)(int severity, const char *msg))
     event_set_log_callback(fn ? fn : log_nowhere);
 }
 
-/* Millisecond waits of epoll(7) and the coarse clock would make timers early by up to a tick of the kernel.
- */
+/* Millisecond waits of epoll(7) and the coarse clock would
+ * make timers early by up to a tick of the kernel. */
 static struct event_base *base_new(void)
 {
     struct event_config *cfg = event_config_new();

@@ -23,8 +23,9 @@ struct tls_files {
 struct tls_server; /* owns the current SSL_CTX */
 struct tls_server *tls_server_new(const struct tls_files *f, struct err *e);
 void tls_server_free(struct tls_server **s);
-/* Reads the files again; on error the old context stays in use. Connections that exist keep theirs: whoever serves them asks
- * tls_server_trusts when the generation, which begins at 0 and rises with each reload, is no longer theirs. */
+/* Reads the files again; on error the old context stays in use. Connections that
+ * exist keep theirs: whoever serves them asks tls_server_trusts when the generation,
+ * which begins at 0 and rises with each reload, is no longer theirs. */
 int tls_server_reload(struct tls_server *s, const struct tls_files *f, struct err *e);
 uint64_t tls_server_generation(const struct tls_server *s);
 /* Whether the peer's certificate would be let in now, by the authority and revocation list in force. */

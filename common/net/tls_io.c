@@ -98,8 +98,8 @@ static SSL_CTX *ctx_new(const struct tls_files *f, struct err *e)
         SSL_CTX_free(ctx);
         return NULL;
     }
-    /* Peers that go without close_notify are common; every body here has a length of its own
-     * (SSL_CTX_set_options(3)). */
+    /* Peers that go without close_notify are common; every body
+     * here has a length of its own (SSL_CTX_set_options(3)). */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |

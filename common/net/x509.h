@@ -15,8 +15,8 @@ struct wall x509_not_after(const X509 *cert); /* {0} for NULL or a time that can
  * ("key")? 0, ERR_IO or ERR_TLS with a sentence that names the file. */
 int x509_check_pem(const char *what, const char *path, struct err *e);
 
-/* ": reason" of the oldest error in OpenSSL's queue is put behind the sentence; the queue is emptied. Returns
- * code. */
+/* ": reason" of the oldest error in OpenSSL's queue is put
+ * behind the sentence; the queue is emptied. Returns code. */
 int x509_err(struct err *e, int code, const char *sentence, const char *path);
 
 #endif

@@ -1,5 +1,6 @@
-/* Active probes: a request made every so often, what it took, phase by phase, and whether the answer was good. Used by agents and by voting
- * aggregators alike. What is good and what is measured is decided by pure functions (http.c, tally.c); probe_io.c carries it out on a loop. */
+/* Active probes: a request made every so often, what it took, phase by phase, and whether the answer
+ * was good. Used by agents and by voting aggregators alike. What is good and what is measured is
+ * decided by pure functions (http.c, tally.c); probe_io.c carries it out on a loop. */
 #ifndef SB_PROBE_PROBE_H
 #define SB_PROBE_PROBE_H
 
@@ -44,8 +45,8 @@ struct probe_result {
     enum probe_reason reason; /* PROBE_OK: success */
     char error[256];          /* a sentence; "" on success */
     int status;               /* HTTP; 0 when none came */
-    /* How long each phase took. They sum to total; a phase that was not needed or not reached is 0, the one in which a
-     * failure happened has the time until then. */
+    /* How long each phase took. They sum to total; a phase that was not needed or not
+     * reached is 0, the one in which a failure happened has the time until then. */
     struct span phase[PROBE_PHASES];
     struct span total;
     struct wall at;             /* when it began */

@@ -1,5 +1,5 @@
-/* Probes on a loop: see probe.h. Runs stand on a grid of intervals; one that is still under way when the next falls due is
- * left alone (its timeout is near) and the due one is counted as skipped. */
+/* Probes on a loop: see probe.h. Runs stand on a grid of intervals; one that is still under way when
+ * the next falls due is left alone (its timeout is near) and the due one is counted as skipped. */
 #include "common/probe/probe.h"
 
 #include <stdio.h>

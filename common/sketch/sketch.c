@@ -139,8 +139,8 @@ static __attribute__((noinline)) int add_any(struct sketch *s, double v, uint64_
     return 0;
 }
 
-/* Almost every value is positive, within the extremes and within the window: that road is short and calls
- * nobody. */
+/* Almost every value is positive, within the extremes and
+ * within the window: that road is short and calls nobody. */
 int sketch_add(struct sketch *s, double v, uint64_t weight)
 {
     uint64_t bits = sketch_bits(v);

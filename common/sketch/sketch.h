@@ -25,8 +25,8 @@ enum {
     SKETCH_SLOTS = 2048, /* most slots of one range */
 };
 
-/* One sign's buckets: counts[k] belongs to index offset + k. Between calls first and last count are not 0, or
- * n is 0. */
+/* One sign's buckets: counts[k] belongs to index offset + k.
+ * Between calls first and last count are not 0, or n is 0. */
 struct sketch_range {
     uint64_t *counts; /* owned; room entries */
     int32_t offset;
@@ -88,9 +88,9 @@ double sketch_bound(int32_t index, int scale);
 
 /* Appends the binary form. 0, or ERR_NOMEM when buf is full. */
 int sketch_encode(const struct sketch *s, struct buf *out);
-/* Reads one sketch from the first bytes of p[n]; *used is how many it took. s must be initialised; it is
- * overwritten. Checks everything that docs/protocol.md says; s is empty after an error. ERR_MALFORMED,
- * ERR_NOMEM. */
+/* Reads one sketch from the first bytes of p[n]; *used is how many it took. s must
+ * be initialised; it is overwritten. Checks everything that docs/protocol.md says;
+ * s is empty after an error. ERR_MALFORMED, ERR_NOMEM. */
 int sketch_decode(struct sketch *s, const uint8_t *p, size_t n, size_t *used, struct err *e);
 /* The same checks without building anything. */
 int sketch_check(const uint8_t *p, size_t n, size_t *used, struct err *e);

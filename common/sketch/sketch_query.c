@@ -33,8 +33,8 @@ double sketch_bound(int32_t index, int scale)
     return sketch_double(((uint64_t)(octave + 1023) << 52) + (part ? sketch_frac[part] - 1 : 0));
 }
 
-/* A place in the order of the values: slots of neg from the last to the first, the zero bucket, slots of pos.
- */
+/* A place in the order of the values: slots of neg from the
+ * last to the first, the zero bucket, slots of pos. */
 struct walk {
     const struct sketch *s;
     uint32_t at;
@@ -54,8 +54,8 @@ static uint64_t count_at(const struct walk *w)
 
 enum { STRIDE = 16 };
 
-/* The counts of the next STRIDE slots of pos when the walk stands at a multiple of STRIDE there, else
- * UINT64_MAX. */
+/* The counts of the next STRIDE slots of pos when the walk
+ * stands at a multiple of STRIDE there, else UINT64_MAX. */
 static uint64_t count_stride(const struct walk *w)
 {
     const struct sketch *s = w->s;

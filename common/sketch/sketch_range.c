@@ -1,5 +1,5 @@
-/* Windows of counts: see sketch_range.h. Entries of counts[] beyond n hold anything; range_cover clears what
- * it adds. */
+/* Windows of counts: see sketch_range.h. Entries of counts[]
+ * beyond n hold anything; range_cover clears what it adds. */
 #include "common/sketch/sketch_range.h"
 
 #include <assert.h>

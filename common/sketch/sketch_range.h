@@ -26,8 +26,8 @@ bool range_reserve(struct sketch_range *r, struct mem *mem, uint32_t n);
 void range_cover(struct sketch_range *r, struct extent x);
 /* Re-buckets to a scale d lower, in place. */
 void range_downscale(struct sketch_range *r, int d);
-/* to += from, which is at a scale d higher. The room must have been reserved. to may be from (then d is 0).
- */
+/* to += from, which is at a scale d higher. The room must
+ * have been reserved. to may be from (then d is 0). */
 void range_merge(struct sketch_range *to, const struct sketch_range *from, int d);
 void range_free(struct sketch_range *r, struct mem *mem);
 

@@ -42,8 +42,8 @@ static uint32_t count_bits(const uint8_t *bits, uint32_t n)
     return count;
 }
 
-/* Presence and mode of every series: fills out->count and out->present, and counts the values of each sort.
- */
+/* Presence and mode of every series: fills out->count and
+ * out->present, and counts the values of each sort. */
 static int read_layout(struct job *j)
 {
     const struct wire_block *b = j->b;

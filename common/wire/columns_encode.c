@@ -1,5 +1,5 @@
-/* Columns of a block, written: integers as differences in zigzag varints, floats as XOR with the one before.
- */
+/* Columns of a block, written: integers as differences in
+ * zigzag varints, floats as XOR with the one before. */
 #include "common/wire/columns_encode.h"
 
 #include <float.h>

@@ -4,8 +4,8 @@
 
 #include "common/wire/wire.h"
 
-/* Each clears `out` and fills it with one bin of the block; 0 or a negative code. Memory is looked at by the
- * caller. */
+/* Each clears `out` and fills it with one bin of the block; 0
+ * or a negative code. Memory is looked at by the caller. */
 int wire_put_jitter(const struct wire_block_out *b, struct buf *out, struct err *e);
 int wire_put_mode(const struct wire_block_out *b, struct buf *out, struct err *e);
 int wire_put_present(const struct wire_block_out *b, struct buf *out);

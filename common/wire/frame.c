@@ -3,9 +3,9 @@
  * skippable and concatenated frames as well, and because the size must be known to be allowed before a byte
  * is inflated: 8 MiB of zeros fit into 300 bytes.
  *
- * For a level of 1 or below, which is the agent's, window and tables are bounded as well. A batch is some tens of kilobytes;
- * what costs memory in a context are the buffers of one block, which follow the window: 32 KiB of window make it 180 KB
- * instead of 550 KB, for less than 0.5 % of size. */
+ * For a level of 1 or below, which is the agent's, window and tables are bounded as well. A batch is
+ * some tens of kilobytes; what costs memory in a context are the buffers of one block, which follow
+ * the window: 32 KiB of window make it 180 KB instead of 550 KB, for less than 0.5 % of size. */
 #include "common/wire/text.h"
 
 #include <zstd.h>

@@ -1,5 +1,5 @@
-/* msgpack-c's packer writing into a buf. A buf that is full swallows the rest; the writer looks once, at the
- * end. */
+/* msgpack-c's packer writing into a buf. A buf that is full
+ * swallows the rest; the writer looks once, at the end. */
 #ifndef SB_WIRE_PACK_H
 #define SB_WIRE_PACK_H
 

@@ -83,8 +83,8 @@ int wire_str_cmp(struct wire_str a, struct wire_str b)
     return c ? c : a.n < b.n ? -1 : a.n > b.n;
 }
 
-/* RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF. The second byte's range carries all
- * of it. */
+/* RFC 3629: shortest forms only, no surrogates, nothing above
+ * U+10FFFF. The second byte's range carries all of it. */
 static size_t utf8_one(const uint8_t *p, size_t n)
 {
     uint8_t c = p[0], low = 0x80, high = 0xbf;

@@ -30,8 +30,8 @@ bool wire_event_kind_ok(struct wire_str s);
  * rule; lengths and number are WIRE_LIMIT. */
 int wire_labels_check(const struct wire_label *l, uint32_t n, enum wire_reason bad, enum wire_reason *reason,
                       struct err *e);
-/* Reads a map of str to str into the arena, sorted by name and checked. The reader stands behind it
- * afterwards. */
+/* Reads a map of str to str into the arena, sorted by name
+ * and checked. The reader stands behind it afterwards. */
 int wire_labels_read(struct reader *r, struct arena *a, struct wire_label **out, uint32_t *n,
                      enum wire_reason bad, enum wire_reason *reason, struct err *e);
 void wire_labels_sort(struct wire_label *l, uint32_t n);

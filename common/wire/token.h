@@ -43,8 +43,8 @@ bool tok_next(struct reader *r, struct tok *t);
 /* Skips one whole value. False as above. Iterative: depth costs nothing. */
 bool tok_skip(struct reader *r);
 
-/* One key of a map that is wanted: the name is filled in by the caller, at.p is NULL while the key has not
- * been seen. */
+/* One key of a map that is wanted: the name is filled in by the
+ * caller, at.p is NULL while the key has not been seen. */
 struct field {
     const char *name;
     struct reader at; /* the bytes of the value */

@@ -142,8 +142,8 @@ void wire_codec_free(struct wire_codec **c);
 /* Appends one zstd frame with content size and checksum. ERR_LIMIT when the payload exceeds WIRE_MAX_INFLATED
  * or the frame exceeds WIRE_MAX_BODY. */
 int wire_deflate(struct wire_codec *c, const uint8_t *p, size_t n, struct buf *out, struct err *e);
-/* Inflates exactly one frame as the page demands into out (cleared first). *reason: WIRE_FRAME or
- * WIRE_TOO_LARGE. */
+/* Inflates exactly one frame as the page demands into out
+ * (cleared first). *reason: WIRE_FRAME or WIRE_TOO_LARGE. */
 int wire_inflate(struct wire_codec *c, const uint8_t *p, size_t n, struct buf *out, enum wire_reason *reason,
                  struct err *e);
 
@@ -188,8 +188,8 @@ struct wire_batch_out {
     const struct wire_event *events;
     uint32_t n_events;
 };
-/* Appends the msgpack payload (not yet a frame). The caller keeps to the limits; they are checked
- * again here. */
+/* Appends the msgpack payload (not yet a frame). The caller
+ * keeps to the limits; they are checked again here. */
 int wire_batch_encode(const struct wire_batch_out *b, struct buf *out, struct err *e);
 
 /* ---- batches: reading ---- */

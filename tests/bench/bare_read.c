@@ -1,5 +1,5 @@
-/* The floor under every agent on this kernel: once a second, each file named is read whole with pread(2) and dropped, and the
- * root file system is asked once. bare_read FILE…; runs until it is killed. */
+/* The floor under every agent on this kernel: once a second, each file named is read whole with pread(2)
+ * and dropped, and the root file system is asked once. bare_read FILE…; runs until it is killed. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* What sampling costs: a tick of the runner over this host's own files into a sink that drops everything, next to the bare
- * reading of the same files; and parsing alone, from bytes in memory. Medians; peers run in this process, in turn. */
+/* What sampling costs: a tick of the runner over this host's own files into a sink
+ * that drops everything, next to the bare reading of the same files; and parsing
+ * alone, from bytes in memory. Medians; peers run in this process, in turn. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,8 +1,10 @@
-/* What showing costs: /metrics/hosts of 10 k, 100 k and 500 k series in each format and compressed, /metrics with 1000 groups of
- * percentiles, and answers of the API. Milliseconds, megabytes, nanoseconds for each series; medians (and the spread) over passes.
+/* What showing costs: /metrics/hosts of 10 k, 100 k and 500 k series in each format and
+ * compressed, /metrics with 1000 groups of percentiles, and answers of the API. Milliseconds,
+ * megabytes, nanoseconds for each series; medians (and the spread) over passes.
  *
- * Peers of the same run: "printf", the page as one would write it first, snprintf of each line into one large block; "memcpy", the
- * same bytes copied, which no writer can beat; "deflate 1", zlib on the same bytes by itself, which is all that gzip should cost. */
+ * Peers of the same run: "printf", the page as one would write it first, snprintf of each
+ * line into one large block; "memcpy", the same bytes copied, which no writer can beat;
+ * "deflate 1", zlib on the same bytes by itself, which is all that gzip should cost. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
-/* What the aggregator takes: batches of 724 series and 10 ticks, of many agents, through inflate, decode, admission, judgement,
- * the journal (real SQLite, synchronous=FULL, group commit) and into the table of series. First the stages by themselves, then
- * all together at several numbers of batches under way; the peer of the same run is a bare loop that inserts the same frames
- * into a table of the same file system, as many to a transaction. Medians of 3 runs. */
+/* What the aggregator takes: batches of 724 series and 10 ticks, of many agents, through inflate,
+ * decode, admission, judgement, the journal (real SQLite, synchronous=FULL, group commit) and into
+ * the table of series. First the stages by themselves, then all together at several numbers of
+ * batches under way; the peer of the same run is a bare loop that inserts the same frames into a
+ * table of the same file system, as many to a transaction. Medians of 3 runs. */
 #include <assert.h>
 #include <sqlite3.h>
 #include <time.h>

@@ -1,5 +1,6 @@
-/* What the table of series costs: applying batches (ns a sample) and judging them, bytes a series, a snapshot of all of it,
- * and percentiles with many groups. Sizes: 1000 agents of 724 series, 10 ticks a batch, as one host of node metrics has. */
+/* What the table of series costs: applying batches (ns a sample) and judging them,
+ * bytes a series, a snapshot of all of it, and percentiles with many groups. Sizes:
+ * 1000 agents of 724 series, 10 ticks a batch, as one host of node metrics has. */
 #include <stdio.h>
 #include <time.h>
 

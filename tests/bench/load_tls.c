@@ -1,12 +1,15 @@
-/* Many simulated agents over TLS, through one relay's certificate: load_tls PORT CERTS AGENTS CONNECTIONS ROUNDS RATE BUSY
+/* Many simulated agents over TLS, through one relay's certificate:
+ * load_tls PORT CERTS AGENTS CONNECTIONS ROUNDS RATE BUSY
  *
- * Each agent has a host of 724 series; each round is one batch of 10 ticks of each agent, made and compressed before the clock
- * starts. An agent's batches go over one connection, in order; a connection is a thread that posts, waits for the answer, and
- * posts again (RATE 0), or keeps to a schedule of RATE batches a second altogether, from which the time of the answer is then
- * counted, so that waiting for a slow one counts for those behind it. BUSY: percent of samples that differ from the one before.
+ * Each agent has a host of 724 series; each round is one batch of 10 ticks of each agent, made and
+ * compressed before the clock starts. An agent's batches go over one connection, in order; a connection
+ * is a thread that posts, waits for the answer, and posts again (RATE 0), or keeps to a schedule of RATE
+ * batches a second altogether, from which the time of the answer is then counted, so that waiting for a
+ * slow one counts for those behind it. BUSY: percent of samples that differ from the one before.
  *
- * Prints one JSON object: of the first round, which begins all series, and of the others, the seconds, batches, samples, bytes and
- * the quantiles of the time to the answer in ms. Ends with 1 when an answer was not 200. */
+ * Prints one JSON object: of the first round, which begins all series, and
+ * of the others, the seconds, batches, samples, bytes and the quantiles of
+ * the time to the answer in ms. Ends with 1 when an answer was not 200. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Any bytes before every collector, as its files at two ticks or as a server's answer: nothing is read beyond the end, and
- * what comes out keeps the rules (rows of the collector, counters not below 0 and finite).
+/* Any bytes before every collector, as its files at two ticks or as a server's answer: nothing is read beyond
+ * the end, and what comes out keeps the rules (rows of the collector, counters not below 0 and finite).
  *
  * The first line names the collector; a byte 0xff ends one file and begins the next. */
 #include <math.h>

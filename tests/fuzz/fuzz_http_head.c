@@ -1,5 +1,6 @@
-/* Any bytes as what a peer sends an HTTP server: a head, then a chunked body, then the query asked for its parameters. The first
- * byte picks the piece size in which the chunks arrive, which must not change what comes out. */
+/* Any bytes as what a peer sends an HTTP server: a head, then a chunked body,
+ * then the query asked for its parameters. The first byte picks the piece size
+ * in which the chunks arrive, which must not change what comes out. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* Any payload on the road of a batch: framed here, so that the fuzzer need not know zstd, judged against two definitions, and
- * where it is to be taken committed (or aborted, by the first byte), then brought again: a duplicate. Also any bytes as the
- * state of an epoch. */
+/* Any payload on the road of a batch: framed here, so that the fuzzer need not know zstd,
+ * judged against two definitions, and where it is to be taken committed (or aborted, by the
+ * first byte), then brought again: a duplicate. Also any bytes as the state of an epoch. */
 #include <stdlib.h>
 #include <string.h>
 

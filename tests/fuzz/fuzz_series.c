@@ -1,5 +1,5 @@
-/* Any bytes as a verdict, and as a stored record: applying and restoring are total, what is counted adds up, and nothing
- * is left behind. */
+/* Any bytes as a verdict, and as a stored record: applying and restoring
+ * are total, what is counted adds up, and nothing is left behind. */
 #include <stddef.h>
 #include <stdint.h>
 

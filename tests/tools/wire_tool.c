@@ -1,5 +1,5 @@
-/* The wire codec as a filter, for tests in other languages. Whole numbers beyond 2^53 and all float64 travel as strings in JSON:
- * "-12", "0x3ff0000000000000" (the bits).
+/* The wire codec as a filter, for tests in other languages. Whole numbers beyond 2^53
+ * and all float64 travel as strings in JSON: "-12", "0x3ff0000000000000" (the bits).
  *
  *   wire_tool read-definition               < bytes            > JSON
  *   wire_tool read-batch SCHEMA…            < frame            > JSON     (each SCHEMA a file with the bytes of one)

@@ -281,8 +281,8 @@ static inline int kit_by_labels(const void *a, const void *b)
     return x->desc->n_labels < y->desc->n_labels ? -1 : x->desc->n_labels > y->desc->n_labels;
 }
 
-/* A snapshot as text: series sorted by their labels, then percentiles (with the bytes of the native sketch).
- */
+/* A snapshot as text: series sorted by their labels, then
+ * percentiles (with the bytes of the native sketch). */
 static inline void kit_show(struct kit *k, int64_t now, struct buf *out)
 {
     struct snapshot *s = series_snapshot(k->set, (struct wall){now});

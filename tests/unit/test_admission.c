@@ -1,5 +1,6 @@
-/* Admission against a model that remembers each seq by itself: random sequences of batches on the agent's own connection and
- * through relays, with holes, `low`, repetitions, other bytes, failed commits, restarts from what was journalled. */
+/* Admission against a model that remembers each seq by itself: random sequences of
+ * batches on the agent's own connection and through relays, with holes, `low`,
+ * repetitions, other bytes, failed commits, restarts from what was journalled. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

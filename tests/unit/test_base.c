@@ -115,8 +115,8 @@ static void an_arena_is_aligned_and_capped(void **state)
     assert_int_equal(m.used, 0);
 }
 
-/* The table against an array, over random puts and deletions; few distinct keys, so that probing meets holes.
- */
+/* The table against an array, over random puts and deletions;
+ * few distinct keys, so that probing meets holes. */
 static void a_map_is_an_array_with_names(void **state)
 {
     enum { KEYS = 300 };
@@ -157,8 +157,8 @@ static void a_map_is_an_array_with_names(void **state)
     assert_int_equal(m.used, 0);
 }
 
-/* SipHash-1-3 of the bytes 0 … n-1 under the key 0 … 15: worked out with an implementation of the paper in
- * Python. */
+/* SipHash-1-3 of the bytes 0 … n-1 under the key 0 … 15: worked
+ * out with an implementation of the paper in Python. */
 static void siphash_is_siphash(void **state)
 {
     uint64_t seed[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};

@@ -1,7 +1,7 @@
-/* Collectors over their fixture folders, which are found by themselves: tests/collectors/NAME or NAME-VARIANT holds a tree
- * (proc, sys, mount points) that the collector NAME is run on, and what it has to say in expected.prom. A value "*" there
- * stands for any. A folder with answer.resp is an answer for an asking collector; agent.ini, where there is one, is its
- * configuration. */
+/* Collectors over their fixture folders, which are found by themselves: tests/collectors/NAME or
+ * NAME-VARIANT holds a tree (proc, sys, mount points) that the collector NAME is run on, and what
+ * it has to say in expected.prom. A value "*" there stands for any. A folder with answer.resp is an
+ * answer for an asking collector; agent.ini, where there is one, is its configuration. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

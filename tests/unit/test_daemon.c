@@ -20,8 +20,7 @@
 #include "common/daemon/cli.h"
 #include "common/daemon/daemon.h"
 
-/* ---- the state folder
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the state folder ------------------------------------------------------------------------ */
 
 static mode_t mode_of(const char *path)
 {
@@ -86,8 +85,7 @@ static void test_lock_dir(void **state)
     }
 }
 
-/* ---- readiness
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- readiness ------------------------------------------------------------------------------- */
 
 static void notified(const char *variable, const struct sockaddr_un *at, socklen_t n)
 {
@@ -144,8 +142,7 @@ static void test_watchdog(void **state)
     assert_int_equal(daemon_watchdog_interval().ns, 0);
 }
 
-/* ---- signals
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 struct seen {
     struct loop *loop;
@@ -233,8 +230,7 @@ static void test_signals(void **state)
     assert_int_equal(run_signals(true), 1); /* a second stop ends it at once, whatever the loop does */
 }
 
-/* ---- the command line
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static const struct option_row main_rows[] = {
     {.key = "name", .type = OPT_STRING, .required = true, .sentence = "A name."},
@@ -274,8 +270,8 @@ static int check(const struct config *c, const struct cli *cli, struct buf *repo
     return 0;
 }
 
-/* Runs cli_parse and cli_config with these words; the status, and what was printed in the files out and err.
- */
+/* Runs cli_parse and cli_config with these words; the status,
+ * and what was printed in the files out and err. */
 static int run(const char *const *words, char *out, char *err, size_t room)
 {
     char *argv[16] = {(char *)(uintptr_t) "prog"};

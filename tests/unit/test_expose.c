@@ -312,8 +312,8 @@ static void protobuf_pages(void **state)
                 total += (uint64_t)count;
             }
             assert_int_equal(total, 4);
-            /* 0.5 is the upper bound of its bucket: index 64 × -1 - 1 in OpenTelemetry's numbering, -64 in
-             * Prometheus' */
+            /* 0.5 is the upper bound of its bucket: index 64 × -1 - 1
+             * in OpenTelemetry's numbering, -64 in Prometheus' */
             assert_int_equal(h->positive_span[0]->offset + (int32_t)h->positive_span[0]->length +
                                  h->positive_span[1]->offset,
                              -64);

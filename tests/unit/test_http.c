@@ -41,8 +41,8 @@ static void on_later(void *arg)
     http_answer(x, 200, "text/plain", NULL, 0, "late", 4);
 }
 
-/* /echo tells what came; /big answers with a lot; /later answers from a timer; /hold is answered by the test.
- */
+/* /echo tells what came; /big answers with a lot; /later
+ * answers from a timer; /hold is answered by the test. */
 static void handle(void *arg, struct http_exchange *x)
 {
     struct world *w = arg;

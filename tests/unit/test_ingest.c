@@ -1,5 +1,5 @@
-/* The ingest thread as a client sees it, over HTTP on loopback: the order of answers, what is durable and visible, restarts,
- * repetitions that come at the same moment, orderly ends. */
+/* The ingest thread as a client sees it, over HTTP on loopback: the order of answers, what is
+ * durable and visible, restarts, repetitions that come at the same moment, orderly ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -445,9 +445,9 @@ static int shaky_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int f
     return rc;
 }
 
-/* After n failed syncs: either a commit was answered as failed and is not there, or as stored and is there.
- * With one, the file is closed in good order; with more, the log stays behind and brings the transaction
- * back. */
+/* After n failed syncs: either a commit was answered as failed and is not
+ * there, or as stored and is there. With one, the file is closed in good
+ * order; with more, the log stays behind and brings the transaction back. */
 static void test_failed_sync_is_never_answered_wrongly(void **state)
 {
     struct env *v = env_new();

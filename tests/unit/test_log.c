@@ -1,5 +1,5 @@
-/* The log: both forms, what strangers put into values, the bound of a line, levels, complaints, reopening,
- * threads. */
+/* The log: both forms, what strangers put into values, the
+ * bound of a line, levels, complaints, reopening, threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

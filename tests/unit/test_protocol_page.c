@@ -195,8 +195,8 @@ static void test_batch(void **state)
     close_doc(&d);
 }
 
-/* The frame of the page is made by hand of one stored block, so that it does not hang on a version of zstd.
- */
+/* The frame of the page is made by hand of one stored block,
+ * so that it does not hang on a version of zstd. */
 static void test_frame(void **state)
 {
     struct wire_codec *c = wire_codec_new(1);

@@ -268,8 +268,9 @@ static void test_calls(void **state)
 
 /* ---- questions to a scripted server --------------------------------------------------------------------------------------- */
 
-/* Each letter is one question that comes in: A answer it; C close without a word; P answer half and close; S stay silent until
- * the other side has gone; X answer something else. A closed connection is accepted anew for the next letter. */
+/* Each letter is one question that comes in: A answer it; C close without a word; P
+ * answer half and close; S stay silent until the other side has gone; X answer
+ * something else. A closed connection is accepted anew for the next letter. */
 struct server {
     int fd;
     const char *script;

@@ -1,5 +1,5 @@
-/* Percentiles: sections as they are configured, windows against a plain recount, cumulative histograms,
- * gauges. */
+/* Percentiles: sections as they are configured, windows
+ * against a plain recount, cumulative histograms, gauges. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,8 +138,8 @@ static void test_sketches(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
-/* A counter is refused as soon as its kind is known; when the name comes back as another kind, it is taken.
- */
+/* A counter is refused as soon as its kind is known; when the
+ * name comes back as another kind, it is taken. */
 static void test_counter(void **state)
 {
     struct kit k = {0};
@@ -167,8 +167,8 @@ static void test_counter(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
-/* Each host's mean, over all its series in the group; NaN left out; a later block replaces the tick that it
- * shares. */
+/* Each host's mean, over all its series in the group; NaN left
+ * out; a later block replaces the tick that it shares. */
 static void test_gauges(void **state)
 {
     struct kit k = {0};
@@ -394,8 +394,9 @@ static void test_max_groups(void **state)
     assert_int_equal(k.mem.used, 0);
 }
 
-/* The wall clock goes back by an hour. What was received in the hour that is to come again is in no window, and takes no
- * place from what is received now; whether the clock was looked at in between does not matter. */
+/* The wall clock goes back by an hour. What was received in the hour that is
+ * to come again is in no window, and takes no place from what is received now;
+ * whether the clock was looked at in between does not matter. */
 static void step_back(bool looked)
 {
     const int64_t hour = 3600000;

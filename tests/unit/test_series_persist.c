@@ -262,8 +262,8 @@ static void give(struct kit *k, const char *zone)
 #define ONE "[percentile one]\nmetric = lat\n"
 #define TWO "[percentile two]\nmetric = lat\nby = zone\n"
 
-/* Only what changed is taken. A changed section begins anew, its records go; the other goes on, in whatever
- * order. */
+/* Only what changed is taken. A changed section begins anew,
+ * its records go; the other goes on, in whatever order. */
 static void test_reload(void **state)
 {
     struct store *s = calloc(1, sizeof *s);
@@ -311,8 +311,8 @@ static void test_reload(void **state)
     free(s);
 }
 
-/* An agent that is absent when the process dies is absent afterwards, though no batch of it is replayed; it is forgotten,
- * record and all, at the end of its time. */
+/* An agent that is absent when the process dies is absent afterwards, though no batch
+ * of it is replayed; it is forgotten, record and all, at the end of its time. */
 static void test_agents(void **state)
 {
     const int64_t day = 86400000;

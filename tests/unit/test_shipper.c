@@ -1,5 +1,5 @@
-/* The machine that sends, on a clock of its own: golden traces of what it does, and a random walk in which nothing is sent
- * twice at once, nothing is forgotten and every state has a way out. */
+/* The machine that sends, on a clock of its own: golden traces of what it does, and a random walk
+ * in which nothing is sent twice at once, nothing is forgotten and every state has a way out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -316,8 +316,8 @@ static void test_spool_unreadable(void **state)
     buf_free(&b.trace);
 }
 
-/* A spool begun while the clock was years ahead, once it is right: all moves to the present. While it is still wrong, or
- * when something of the epoch was taken once, it is what the table says. */
+/* A spool begun while the clock was years ahead, once it is right: all moves to the present. While
+ * it is still wrong, or when something of the epoch was taken once, it is what the table says. */
 static void test_epoch_ahead(void **state)
 {
     static const struct {

@@ -1,5 +1,5 @@
-/* The sketch against exact arithmetic: every entry of the table, indices next to boundaries; and special
- * values. */
+/* The sketch against exact arithmetic: every entry of the
+ * table, indices next to boundaries; and special values. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>

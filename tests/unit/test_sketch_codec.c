@@ -1,5 +1,5 @@
-/* The bytes of a sketch: known ones, malformed ones each refused for its reason, every prefix, every changed
- * byte. */
+/* The bytes of a sketch: known ones, malformed ones each refused
+ * for its reason, every prefix, every changed byte. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>

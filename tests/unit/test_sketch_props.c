@@ -138,8 +138,8 @@ static void same_sketch(const struct sketch *a, const struct sketch *b)
     same_ranges(&a->neg, &b->neg);
 }
 
-/* A value whose spread depends on the round, so that some rounds never downscale and some go down to scale 0.
- */
+/* A value whose spread depends on the round, so that some
+ * rounds never downscale and some go down to scale 0. */
 static struct value draw(struct rng *r, unsigned round)
 {
     int reach = (int[]){1, 8, 30, 33, 64, 130, 500, 1152}[round % 8];

@@ -1,5 +1,5 @@
-/* What a sketch answers: quantiles against the sorted values, counts up to a bound against their definition.
- */
+/* What a sketch answers: quantiles against the sorted values,
+ * counts up to a bound against their definition. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>

@@ -329,8 +329,8 @@ static void test_another_agents_file(void **state)
     spool_store_close(&s);
 }
 
-/* A folder that is not there yet: memory first, the file as soon as it can be made, nothing lost, order kept.
- */
+/* A folder that is not there yet: memory first, the file as
+ * soon as it can be made, nothing lost, order kept. */
 static void test_disk_refuses(void **state)
 {
     const struct spool_totals *t;
@@ -368,8 +368,8 @@ static void test_disk_refuses(void **state)
     spool_store_close(&s);
 }
 
-/* A full disk, as write(2) tells it (RLIMIT_FSIZE gives EFBIG where a full one gives ENOSPC), while running.
- */
+/* A full disk, as write(2) tells it (RLIMIT_FSIZE gives EFBIG
+ * where a full one gives ENOSPC), while running. */
 static void test_disk_full_while_running(void **state)
 {
     struct spool_store *s = open_store(1 << 20, 1000);

@@ -1,5 +1,5 @@
-/* Batches: the root, blocks, columns and events; each rule of the page broken alone, each limit at its value
- * and beyond. */
+/* Batches: the root, blocks, columns and events; each rule of the
+ * page broken alone, each limit at its value and beyond. */
 #include "tests/unit/wire_kit.h"
 
 #include <float.h>

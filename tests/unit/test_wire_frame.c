@@ -181,8 +181,8 @@ static void test_every_flip(void **state)
     }
 }
 
-/* A header that tells 8 MiB and one byte, or 2^64 - 1, is refused before anything is inflated; so is a body
- * over 1 MiB. */
+/* A header that tells 8 MiB and one byte, or 2^64 - 1, is refused
+ * before anything is inflated; so is a body over 1 MiB. */
 static void test_limits(void **state)
 {
     static const uint8_t head[] = {0x28, 0xb5, 0x2f, 0xfd, 0xe4};

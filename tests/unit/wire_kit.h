@@ -1,5 +1,5 @@
-/* For tests of the wire: documents put together key by key, so that any field can be left out, replaced or
- * doubled. */
+/* For tests of the wire: documents put together key by key, so
+ * that any field can be left out, replaced or doubled. */
 #ifndef TESTS_WIRE_KIT_H
 #define TESTS_WIRE_KIT_H
 
