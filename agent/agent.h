@@ -15,15 +15,16 @@ struct agent_params {
     struct loop *loop;           /* borrowed */
     struct log *log;             /* borrowed */
     const char *version, *revision;
-    void (*stopped)(
-        void *arg); /* after agent_stop, on the loop: everything is sealed, and sent as far as it goes */
+    /* after agent_stop, on the loop: everything is sealed, and sent as far as it goes */
+    void (*stopped)(void *arg);
     void *arg;
 };
 
 /* Takes the lock of the state folder, opens spool and sockets, begins to sample. */
 struct agent *agent_new(const struct agent_params *p, struct err *e);
 void agent_free(struct agent **a); /* after the loop has stopped */
-/* What can change without a restart: collectors, endpoints and their files. On an error the old configuration stays in use. */
+/* What can change without a restart: collectors, endpoints and
+ * their files. On an error the old configuration stays in use. */
 int agent_reload(struct agent *a, const struct config *fresh, struct err *e);
 void agent_dump(struct agent *a); /* its state into the log */
 /* Seals what there is, sends for at most 5 s, then calls `stopped`. The rest waits in the spool. */

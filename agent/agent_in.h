@@ -1,4 +1,5 @@
-/* The inside of the agent, shared by agent_io.c (beginning, reloading, ending) and ticks_io.c (ticks, sealing). */
+/* The inside of the agent, shared by agent_io.c (beginning,
+ * reloading, ending) and ticks_io.c (ticks, sealing). */
 #ifndef SB_AGENT_AGENT_IN_H
 #define SB_AGENT_AGENT_IN_H
 

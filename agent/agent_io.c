@@ -1,4 +1,5 @@
-/* The agent's wiring: what it is made of, how that is changed and ended. See agent.h; ticks are in ticks_io.c. */
+/* The agent's wiring: what it is made of, how that is changed
+ * and ended. See agent.h; ticks are in ticks_io.c. */
 #include "agent/agent_in.h"
 
 #include <stdio.h>

@@ -3,10 +3,11 @@
  *
  *   read    the runner reads the named files with kept descriptors and hands over their bytes;
  *   call    the collector names jobs (a path for statvfs, say); each runs in a worker with a deadline, at
- * most one per key, and a stuck one is not replaced; what a round gave is handed over as soon as its last job
- * is back or late; ask     one request and one answer over a stream socket, by its own instance section
- * ([redis main]); listen  datagrams arrive by themselves: agent/inputs/ has its own contract.
+ *           most one per key, and a stuck one is not replaced; what a round gave is handed over as soon as
+ *           its last job is back or late;
+ *   ask     one request and one answer over a stream socket, by its own instance section ([redis main]).
  *
+ * Datagrams that arrive by themselves are inputs (agent/inputs/), with a contract of their own.
  * A read collector may name jobs as well (netdev asks for link speeds now and then).
  * Collectors are pure: bytes in, samples out. State lives in `state_size` zeroed bytes that the runner owns.
  */
@@ -42,8 +43,8 @@ struct call_job {
 };
 struct call_answer {
     int code; /* 0, or errno; ETIMEDOUT while the job is stuck; EAGAIN when no worker was free */
-    uint64_t
-        v[9]; /* STATVFS: bsize frsize blocks bfree bavail files ffree favail flag; NUMBER: v[0], as int64 */
+    /* STATVFS: bsize frsize blocks bfree bavail files ffree favail flag; NUMBER: v[0], as int64 */
+    uint64_t v[9];
     char text[6][130]; /* UNAME: sysname nodename release version machine domainname */
 };
 

@@ -29,9 +29,11 @@ void groups_init(struct groups *g, const struct grid_params *p, struct span batc
 void groups_free(struct groups *g);
 /* Ends the ticks that are open. */
 void groups_end(struct groups *g);
-/* Of those, the ones that another tick of their own interval follows at `at`: the others may still be given late answers. */
+/* Of those, the ones that another tick of their own interval
+ * follows at `at`: the others may still be given late answers. */
 void groups_end_before(struct groups *g, struct wall at);
-/* Whether any of them must be sealed before a tick at `at`: no room, the clock was set back, or too long ago. */
+/* Whether any of them must be sealed before a tick at `at`:
+ * no room, the clock was set back, or too long ago. */
 bool groups_must_seal(const struct groups *g, struct wall at);
 /* The grid of an interval with its tick at `at` open, begun when it is not;
  * NULL without room or memory, or when another tick of it is open. */

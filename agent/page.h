@@ -30,7 +30,8 @@ int page_render(struct page *p, struct buf *out, struct err *e);
 
 struct loop;
 struct pages;
-/* Listens on a loopback address (ADDRESS:PORT): GET /metrics and /healthz. `fill` adds the series to a page. */
+/* Listens on a loopback address (ADDRESS:PORT): GET /metrics
+ * and /healthz. `fill` adds the series to a page. */
 struct pages *pages_new(struct loop *l, const char *listen, void (*fill)(void *arg, struct page *p),
                         void *arg, struct err *e);
 void pages_free(struct pages **p);

@@ -1,4 +1,5 @@
-/* The agent's probes: one for each [probe LABEL], begun at moments spread over their intervals, told of at ticks. */
+/* The agent's probes: one for each [probe LABEL], begun at
+ * moments spread over their intervals, told of at ticks. */
 #ifndef SB_AGENT_PROBES_IO_H
 #define SB_AGENT_PROBES_IO_H
 

@@ -13,8 +13,7 @@
  *
  *   for each interval: grid_end          (if open)
  *   seal, when the batch is full
- *   sink_for(…, interval, …)             begins that interval's tick when it is first asked for it at this
- * tick
+ *   sink_for(…, interval, …)             begins that interval's tick when first asked for it at this tick
  *
  * runner_tick calls sink_for only for intervals that have something due. */
 #ifndef SB_AGENT_RUNNER_H
@@ -37,12 +36,12 @@ struct runner_target {
 
 struct runner_params {
     const char *root; /* "" or a prefix such as "/tmp/tree": PREFIX/proc … */
-    const struct config
-        *config;          /* borrowed while runner_new runs; its rows include those of collector_sections */
+    /* borrowed while runner_new runs; its rows include those of collector_sections */
+    const struct config *config;
     struct span interval; /* of the agent */
     bool every_tick;      /* each collector is due at each tick, whatever its interval (--once) */
-    const char *
-        only; /* run this collector alone, enabled or not ("cpu", "redis", "redis main"); NULL: all enabled */
+    /* run this collector alone, enabled or not ("cpu", "redis", "redis main"); NULL: all enabled */
+    const char *only;
     struct loop *loop; /* borrowed */
     struct log *log;   /* borrowed; may be NULL */
     struct mem *mem;   /* borrowed; may be NULL */
@@ -74,7 +73,8 @@ extern const size_t runner_n_rows;
  * the arena; NULL without memory. */
 struct section_row *collector_sections(struct arena *a, size_t *n);
 
-/* Their intervals and timeouts, held against the agent's interval: 0, or ERR_CONFIG with a line for each mistake. */
+/* Their intervals and timeouts, held against the agent's
+ * interval: 0, or ERR_CONFIG with a line for each mistake. */
 int collectors_check(const struct config *c, struct span agent, struct buf *report, struct err *e);
 
 /* What --list prints: a line for each collector, its section and its sentence. */

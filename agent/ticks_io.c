@@ -134,7 +134,8 @@ static int64_t slot(const struct agent *a, struct wall t)
     return (t.ms + a->phase_ms) / span_to_ms(a->batch);
 }
 
-/* What applications sent since the tick before. When the grid takes no tick now, all of it stays for the next one. */
+/* What applications sent since the tick before. When the grid
+ * takes no tick now, all of it stays for the next one. */
 static bool flush_statsd(struct agent *a, struct wall at)
 {
     if (grid_begin(a->statsd_grid, at) != 0)

@@ -1,4 +1,5 @@
-/* The aggregator put together: store, ingest, serve and decide threads, and the thread that has the signals. */
+/* The aggregator put together: store, ingest, serve and
+ * decide threads, and the thread that has the signals. */
 #ifndef SB_AGGREGATOR_AGGREGATOR_H
 #define SB_AGGREGATOR_AGGREGATOR_H
 

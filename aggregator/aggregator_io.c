@@ -77,7 +77,8 @@ static void more_metrics(void *arg, struct sink *out)
     decide_metrics(a->decide, out);
 }
 
-/* Forgetting an agent: audited on this thread, carried out on the ingest thread, answered on the serve thread. */
+/* Forgetting an agent: audited on this thread, carried out
+ * on the ingest thread, answered on the serve thread. */
 struct forgetting {
     struct aggregator *a;
     char agent[256];
@@ -105,7 +106,8 @@ static void forget_end(struct forgetting *f, int code, const char *text)
         mem_free(NULL, f, sizeof *f);
 }
 
-/* again: this act was ordered before. Whether it was carried out then nobody knows, but to do it twice does no harm. */
+/* again: this act was ordered before. Whether it was carried
+ * out then nobody knows, but to do it twice does no harm. */
 static void forget_now(struct forgetting *f, bool again)
 {
     struct err e = {0};
@@ -270,7 +272,8 @@ static void stop(void *arg)
     begin_end(a);
 }
 
-/* Every half of the watchdog's time, and more often until ready: a view that comes back shows that the ingest thread turns. */
+/* Every half of the watchdog's time, and more often until ready: a
+ * view that comes back shows that the ingest thread turns. */
 static void beat(void *arg, struct gathered *g)
 {
     gathered_free(&g);

@@ -1,5 +1,5 @@
-/* --check-config --online: what only the machine can tell: files that can be read, addresses that can be bound, a state folder that can
- * be written. Changes nothing. In online_io.c. */
+/* --check-config --online: what only the machine can tell: files that can be read, addresses that can be
+ * bound, a state folder that can be written. Changes nothing. In online_io.c. */
 #ifndef SB_AGGREGATOR_ONLINE_H
 #define SB_AGGREGATOR_ONLINE_H
 

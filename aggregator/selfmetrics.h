@@ -10,7 +10,8 @@ struct self_facts {
     struct wall started, reloaded;
     int64_t reloads, failed_reloads;
 };
-/* securebase_build_info, start time, CPU, memory, descriptors, reloads, log lines. Any thread. In selfmetrics_io.c. */
+/* securebase_build_info, start time, CPU, memory, descriptors,
+ * reloads, log lines. Any thread. In selfmetrics_io.c. */
 void self_metrics(const struct self_facts *f, const struct log *log, struct sink *out);
 
 #endif

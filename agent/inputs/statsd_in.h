@@ -1,4 +1,5 @@
-/* The inside of the StatsD input, shared by statsd.c (samples), statsd_series.c (names, series) and statsd_event.c. */
+/* The inside of the StatsD input, shared by statsd.c (samples),
+ * statsd_series.c (names, series) and statsd_event.c. */
 #ifndef SB_AGENT_STATSD_IN_H
 #define SB_AGENT_STATSD_IN_H
 

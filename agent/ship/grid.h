@@ -26,8 +26,8 @@ struct grid_params {
     uint32_t forget;       /* ticks after which an absent series may leave the schema, at a sealing */
     bool has_start;
     int64_t start; /* boot or process start, wall ms, frozen for that life */
-    const struct wire_resource
-        *resource; /* borrowed: a label name that is in it too becomes exported_<name> */
+    /* borrowed: a label name that is in it too becomes exported_<name> */
+    const struct wire_resource *resource;
 };
 
 struct grid *grid_new(const struct grid_params *p, struct mem *mem); /* NULL without memory */

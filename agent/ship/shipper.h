@@ -147,7 +147,8 @@ void shipping_wake(struct shipping *s); /* the spool changed */
 bool shipping_busy(const struct shipping *s);
 const struct shipper *shipping_state(const struct shipping *s);
 const char *shipping_endpoint(const struct shipping *s);
-/* What was last wrong, "" for nothing yet; *at since when, *over whether batches have been delivered since. */
+/* What was last wrong, "" for nothing yet; *at since when,
+ * *over whether batches have been delivered since. */
 const char *shipping_trouble(const struct shipping *s, struct wall *at, bool *over);
 struct wall shipping_last(const struct shipping *s); /* of the last acknowledgement; 0: none */
 

@@ -91,7 +91,8 @@ int spool_store_front(struct spool_store *s, struct spool_item *item, struct buf
 /* The batch was acknowledged; false when it is not the one handed out by front. */
 bool spool_store_ack(struct spool_store *s, uint64_t epoch, uint64_t seq,
                      const uint64_t refused[SPOOL_REFUSALS]);
-/* With `death` (borrowed, may be NULL), a batch of the file is kept as a dead letter: the newest ones, for inspection. */
+/* With `death` (borrowed, may be NULL), a batch of the file is
+ * kept as a dead letter: the newest ones, for inspection. */
 struct spool_death {
     struct wall at;
     int status; /* the answer's; 0: none */

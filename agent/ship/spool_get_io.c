@@ -101,7 +101,8 @@ int spool_store_front(struct spool_store *s, struct spool_item *item, struct buf
     return rc;
 }
 
-/* Gives pages that an outage filled back to the disk, some at a time (sqlite.org/pragma.html#pragma_incremental_vacuum). */
+/* Gives pages that an outage filled back to the disk, some at a
+ * time (sqlite.org/pragma.html#pragma_incremental_vacuum). */
 static void give_back(struct spool_store *s)
 {
     struct err e;
@@ -213,7 +214,8 @@ void spool_store_drop_all(struct spool_store *s, enum spool_drop why)
     spool_refresh(s);
 }
 
-/* The definition's bytes appended to out: 1, 0 when it is nowhere or does not fit, negative when the file cannot be read. */
+/* The definition's bytes appended to out: 1, 0 when it is nowhere
+ * or does not fit, negative when the file cannot be read. */
 static int find_def(struct spool_store *s, const struct wire_hash *h, struct buf *out, struct err *e)
 {
     const struct mem_def *d = s->mem_defs;

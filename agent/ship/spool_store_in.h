@@ -72,12 +72,13 @@ void spool_store_try_file(struct spool_store *s);
  * Then what it held is lost, and another begins in its place, with a new epoch. */
 bool spool_taken_away(struct spool_store *s);
 void spool_note(struct spool_store *s, const struct err *e); /* a trouble */
-/* spool_numbers_io.c. The counters as they would be on disk: what is in memory alone was never produced there. */
+/* spool_numbers_io.c. The counters as they would be on disk:
+ * what is in memory alone was never produced there. */
 int spool_numbers_write(struct spool_store *s, struct err *e);
 /* Into s->t, with what the rows add up to; whatever differs is damage, and counted so. */
 int spool_numbers_read(struct spool_store *s, struct err *e);
-void spool_numbers_add(struct spool_totals *t,
-                       const struct spool_totals *more); /* the counters that only grow */
+/* the counters that only grow */
+void spool_numbers_add(struct spool_totals *t, const struct spool_totals *more);
 /* Batches that wait in memory into the file, oldest first. 0 when none is left. */
 int spool_flush(struct spool_store *s, struct err *e);
 /* spool_dead_io.c: within a transaction, before the row goes; and what is there, at opening. */

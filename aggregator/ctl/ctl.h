@@ -48,8 +48,8 @@ struct table {
     size_t columns, n; /* n: cells so far */
     bool right[16];
 };
-void table_init(struct table *t, size_t columns,
-                const char *alignment); /* alignment: 'l' or 'r' for each column */
+/* alignment: 'l' or 'r' for each column */
+void table_init(struct table *t, size_t columns, const char *alignment);
 void table_free(struct table *t);
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_print(const struct table *t, struct buf *out);

@@ -83,10 +83,8 @@ static void add_number(cJSON *o, const char *key, double v)
     if (isfinite(v))
         cJSON_AddNumberToObject(o, key, v);
     else
-        cJSON_AddStringToObject(o, key,
-                                isnan(v) ? "NaN"
-                                : v > 0  ? "+Inf"
-                                         : "-Inf"); /* JSON has no other way */
+        /* JSON has no other way */
+        cJSON_AddStringToObject(o, key, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
 }
 
 /* Closes a page of a list that goes on, or ends, at `end` of n. */

@@ -281,7 +281,8 @@ int page_own(const struct view *v, enum page_format f, struct buf *out, struct e
     rc = own_samples(v, &w, &scratch);
     agents(v, &w);
     if (v->snap->n_percentiles) {
-        /* untyped: only a summary may have the label `quantile`, and a summary would have to say a sum of the window */
+        /* untyped: only a summary may have the label `quantile`,
+         * and a summary would have to say a sum of the window */
         w.family(&w, "securebase_percentile", "Quantile of the values of a metric over a sliding window.",
                  PAGE_UNTYPED);
         for (uint32_t i = 0; i < v->snap->n_percentiles; i++)

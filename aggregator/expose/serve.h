@@ -33,7 +33,8 @@ struct serve_params {
                void *done_arg);
     /* Adds what rooms outside the ingest thread tell of themselves. */
     void (*more)(void *arg, struct sink *out);
-    /* An operator's act: journalled, then carried out; done(done_arg, code, text) is posted on `loop`, text borrowed for the call. */
+    /* An operator's act: journalled, then carried out; done(done_arg,
+     * code, text) is posted on `loop`, text borrowed for the call. */
     void (*forget_agent)(void *arg, const char *agent, const struct serve_actor *actor, struct loop *loop,
                          serve_done done, void *done_arg);
     void *arg;
@@ -48,8 +49,8 @@ void serve_drain(struct serve *s, struct loop *loop, void (*done)(void *arg), vo
 void serve_stop(struct serve **s);
 /* Whether the certificates that a reload would take can be read. */
 int serve_check_files(const struct config *config, struct err *e);
-int serve_reload(struct serve *s, const struct config *config,
-                 struct err *e); /* what is reloadable, certificates */
+/* what is reloadable, certificates */
+int serve_reload(struct serve *s, const struct config *config, struct err *e);
 unsigned serve_port(const struct serve *s);
 
 /* Mistakes across options of [http]. 0 or ERR_CONFIG. */

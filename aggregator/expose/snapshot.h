@@ -18,8 +18,8 @@ struct label {
 
 /* One series of one host. Immutable. */
 struct series_desc {
-    const struct label
-        *labels; /* sorted by name: its own, the resource's, instance, job, and tenant where there is one */
+    /* sorted by name: its own, the resource's, instance, job, and tenant where there is one */
+    const struct label *labels;
     uint32_t n_labels;
 };
 

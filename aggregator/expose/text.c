@@ -38,7 +38,8 @@ static uint8_t *copy_escaped(uint8_t *p, const char *s)
     return p;
 }
 
-/* Most of a page are labels, so room is made once for all of a line, as if every byte of the values had to be escaped. */
+/* Most of a page are labels, so room is made once for all of a
+ * line, as if every byte of the values had to be escaped. */
 static void put_labels(struct buf *out, const struct label *labels, size_t n, const char *le)
 {
     size_t most = le ? strlen(le) + 8 : 2;

@@ -23,8 +23,8 @@ struct admission;
 struct admission_params {
     struct mem *mem;  /* budget; borrowed */
     uint64_t seed[2]; /* of the table of agents */
-    struct span
-        keep; /* an epoch may give way to a new one when its last batch is older: nothing of that age would be taken */
+    /* an epoch may give way to a new one when its last batch is older: nothing of that age would be taken */
+    struct span keep;
 };
 struct admission *admission_new(const struct admission_params *p); /* NULL without memory */
 void admission_free(struct admission **a);
@@ -39,7 +39,8 @@ struct admission_facts {
     struct wall now;
 };
 struct admission_verdict {
-    /* WIRE_OK: taken, or a duplicate. Else WIRE_EPOCH, WIRE_IDENTITY, WIRE_SUPERSEDED, WIRE_CONFLICT, WIRE_QUOTA. */
+    /* WIRE_OK: taken, or a duplicate. Else WIRE_EPOCH, WIRE_IDENTITY,
+     * WIRE_SUPERSEDED, WIRE_CONFLICT, WIRE_QUOTA. */
     enum wire_reason reason;
     bool duplicate;
     uint64_t refused[WIRE_REFUSALS]; /* of the first time, for a duplicate whose digest is kept */

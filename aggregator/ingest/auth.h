@@ -17,7 +17,8 @@ struct auth {
 };
 
 bool auth_parse_hash(const char *hex, uint8_t out[32]);
-/* From the [token NAME] sections, checked already. ERR_NOMEM: out is untouched; else what it held is released. */
+/* From the [token NAME] sections, checked already. ERR_NOMEM:
+ * out is untouched; else what it held is released. */
 int auth_load(struct auth *out, const struct config *config, struct err *e);
 void auth_free(struct auth *a);
 /* value: of the header Authorization, or NULL. False: nobody we know. */

@@ -32,7 +32,8 @@ struct definition {
 };
 /* NULL: not known. Stays while somebody holds it. */
 const struct definition *definitions_get(const struct definitions *d, const struct wire_hash *hash);
-/* Whether value is a definition that would be taken: WIRE_OK, or the reason with a sentence. ERR_NOMEM is WIRE_UNAVAILABLE. */
+/* Whether value is a definition that would be taken: WIRE_OK, or
+ * the reason with a sentence. ERR_NOMEM is WIRE_UNAVAILABLE. */
 enum wire_reason definitions_check(struct mem *mem, struct bytes value, struct err *e);
 /* Whether those of the entries that the agent does not hold yet find room in its quota. */
 bool definitions_room(const struct definitions *d, struct wire_str agent, const struct wire_entry *entries,
@@ -52,13 +53,16 @@ struct hold {
 /* Adds a definition, already checked, that has become durable with this hold. ERR_NOMEM, ERR_MALFORMED. */
 int definitions_add(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,
                     struct bytes value, struct wall received, struct err *e);
-/* What the agent holds already counts as used just now, so that it does not expire under a request that brings it again. */
+/* What the agent holds already counts as used just now, so that
+ * it does not expire under a request that brings it again. */
 void definitions_touch(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,
                        struct wall received);
-/* The agent's hold on a known definition, made when it is not there, pinned once more. ERR_LIMIT: quota. ERR_NOMEM. */
+/* The agent's hold on a known definition, made when it is not
+ * there, pinned once more. ERR_LIMIT: quota. ERR_NOMEM. */
 int definitions_pin(struct definitions *d, struct wire_str agent, const struct definition *def,
                     struct hold **out);
-/* position 0: it was not used after all; a hold that is not durable ends then, lest it outlive the definition in the journal. */
+/* position 0: it was not used after all; a hold that is not durable
+ * ends then, lest it outlive the definition in the journal. */
 void definitions_unpin(struct definitions *d, struct hold *h, int64_t position, struct wall received);
 void definitions_made_durable(struct hold *h);
 /* wire_schema_fits, remembered for each hold. */

@@ -1,4 +1,5 @@
-/* Figures of ingest: see figures.h. One row a line; the tables below pair rows with where their numbers stand. */
+/* Figures of ingest: see figures.h. One row a line; the
+ * tables below pair rows with where their numbers stand. */
 #include "aggregator/ingest/figures.h"
 
 #include <stddef.h>

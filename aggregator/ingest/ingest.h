@@ -20,13 +20,15 @@ int ingest_check(const struct config *config, struct buf *report, struct err *e)
 
 struct ingest;
 struct ingest_params {
-    /* [ingest] [token] [percentile] [aggregator]; borrowed until ingest_stop, or until a reload puts another in its place */
+    /* [ingest] [token] [percentile] [aggregator]; borrowed until
+     * ingest_stop, or until a reload puts another in its place */
     const struct config *config;
     const char *state_dir; /* holds journal.db and history.db; locked by the caller */
     struct log *log;       /* borrowed */
     uint64_t seed[2];      /* of the hash tables: secret, random */
 };
-/* Opens the stores and binds, then starts the thread, which restores and replays before it answers anybody. */
+/* Opens the stores and binds, then starts the thread, which
+ * restores and replays before it answers anybody. */
 struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, struct err *e);
 /* Takes no more requests, ends those under way (within 5 s), persists, closes.
  * Blocks. No view given out by ingest_ask may be in use any more. */
@@ -34,8 +36,8 @@ void ingest_stop(struct ingest **in);
 
 /* From any thread. */
 bool ingest_ready(const struct ingest *in); /* restored and replayed */
-bool ingest_failed(
-    const struct ingest *in); /* restoring failed for good: the log says why, and the process should end */
+/* restoring failed for good: the log says why, and the process should end */
+bool ingest_failed(const struct ingest *in);
 unsigned ingest_port(const struct ingest *in);
 /* done(done_arg, g) is called on `loop` and takes g over; g NULL: no memory, or not
  * ready yet. `loop` must live until then. A code: done will not be called. */
@@ -43,7 +45,8 @@ int ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg
                void *done_arg);
 
 /* From any thread but the ingest thread; block until it has answered. */
-/* Certificates, tokens, percentile sections, limits. On error the old configuration stays; else the new one is borrowed. */
+/* Certificates, tokens, percentile sections, limits. On error the
+ * old configuration stays; else the new one is borrowed. */
 int ingest_reload(struct ingest *in, const struct config *config, struct buf *report, struct err *e);
 /* Series, watermarks and digests of an agent. ERR_NOTFOUND; ERR_AGAIN: a batch of it is under way. */
 int ingest_forget_agent(struct ingest *in, const char *agent, struct err *e);

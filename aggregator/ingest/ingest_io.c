@@ -1,4 +1,5 @@
-/* The ingest thread: see ingest.h. Others reach it by messages to its loop; what blocks them waits on a lock of the message. */
+/* The ingest thread: see ingest.h. Others reach it by messages to
+ * its loop; what blocks them waits on a lock of the message. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

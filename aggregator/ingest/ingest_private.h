@@ -63,8 +63,8 @@ bool ingest_wants(void *arg, const struct http_exchange *x);
 bool ingest_busy(const struct ingest *g, struct wire_str agent);
 
 /* ---- restore_io.c ---- */
-struct span ingest_epochs_keep(
-    const struct section *ingest); /* nothing in an epoch this old would be taken any more */
+/* nothing in an epoch this old would be taken any more */
+struct span ingest_epochs_keep(const struct section *ingest);
 /* A new table of series and a new state of agents, empty. */
 int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e);
 int ingest_restore(struct ingest *g, struct err *e); /* after that; blocking, before the loop runs */

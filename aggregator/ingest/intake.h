@@ -75,7 +75,8 @@ struct work {
 struct work *work_new(struct intake *in); /* NULL without memory */
 void work_free(struct work **w);          /* unpins what is pinned */
 
-/* Each returns true when the answer is final (in *a), false when the road goes on. Texts in *a stay valid until work_free. */
+/* Each returns true when the answer is final (in *a), false when
+ * the road goes on. Texts in *a stay valid until work_free. */
 /* Frame, walk, root. */
 bool intake_read(struct work *w, struct bytes body, const struct caller *who, struct wire_answer *a);
 /* What does not depend on batches of the agent under way: epoch and identity. */

@@ -161,7 +161,8 @@ static void committed(void *arg, int64_t position, int code)
     run_lane(lane);
 }
 
-/* Judges the batches that wait, one after the other, until one is in the journal; ends the lane when none is left. */
+/* Judges the batches that wait, one after the other, until one
+ * is in the journal; ends the lane when none is left. */
 static void run_lane(struct lane *lane)
 {
     struct ingest *g = lane->g;

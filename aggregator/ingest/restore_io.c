@@ -262,7 +262,8 @@ static void on_past(void *arg, struct wire_str agent)
     (void)journal_forget_agent(g->journal, agent, dropped, g);
 }
 
-/* Agents that will not come back, a few at a time: should the wall clock leap ahead for a moment, few are lost. */
+/* Agents that will not come back, a few at a time: should
+ * the wall clock leap ahead for a moment, few are lost. */
 static void expire_agents(struct ingest *g)
 {
     g->f.expired_agents += admission_expire(g->admission, loop_wall(g->loop), AGENTS_AT_ONCE, on_past, g);

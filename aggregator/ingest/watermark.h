@@ -40,7 +40,8 @@ bool watermark_closed(const struct watermark *w, uint64_t seq); /* missing, and 
 uint64_t watermark_open(const struct watermark *w);             /* how many seqs are missing and not closed */
 /* Room for one more hole, so that the next watermark_mark cannot fail. ERR_NOMEM. */
 int watermark_reserve(struct watermark *w);
-/* Takes seq (not taken yet; low in [1, seq]), then closes, then gives up the oldest holes beyond WATERMARK_HOLES. */
+/* Takes seq (not taken yet; low in [1, seq]), then closes,
+ * then gives up the oldest holes beyond WATERMARK_HOLES. */
 void watermark_mark(struct watermark *w, uint64_t seq, uint64_t low, int64_t received,
                     struct watermark_change *c);
 /* to becomes a copy, with room for one more hole. ERR_NOMEM: to is unchanged. */

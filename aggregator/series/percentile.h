@@ -188,7 +188,7 @@ struct bytes key_mode(struct series_set *s, const struct percentile *p);
 struct bytes key_total(struct series_set *s, const struct group *g);
 struct bytes key_cell(struct series_set *s, const struct group *g, uint32_t window, uint32_t place);
 struct bytes key_host(struct series_set *s, const struct group *g, const struct host *h);
-void bury(struct series_set *s, struct bytes key,
-          uint8_t state); /* to be deleted, if it may be in the store */
+/* to be deleted, if it may be in the store */
+void bury(struct series_set *s, struct bytes key, uint8_t state);
 
 #endif

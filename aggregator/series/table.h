@@ -116,8 +116,8 @@ struct agent {
     struct wall first_seen, last_received, last_sealed;
     int64_t skew; /* ms, INT64_MIN: unknown */
     uint64_t epoch, seq, batches, values, refused[WIRE_REFUSALS];
-    uint64_t current_epoch,
-        current_seq; /* of the batch that brought `current`: after a restart, behind the two above */
+    /* of the batch that brought `current`: after a restart, behind the two above */
+    uint64_t current_epoch, current_seq;
     uint32_t n_series, visible;
     uint32_t at; /* in agents[] */
 };
@@ -169,8 +169,8 @@ struct series_set {
 };
 
 /* names.c */
-struct atom *atom_get(struct series_set *s, const char *p,
-                      size_t n); /* takes a reference; NULL without memory */
+/* takes a reference; NULL without memory */
+struct atom *atom_get(struct series_set *s, const char *p, size_t n);
 struct atom *atom_find(const struct series_set *s, const char *p, size_t n); /* no reference */
 struct atom *atom_keep(struct atom *a);
 void atom_drop(struct series_set *s, struct atom *a); /* a may be NULL */
@@ -182,8 +182,8 @@ int grow(struct series_set *s, void *array, uint32_t *room, uint32_t n, size_t s
 struct resource *resource_get(struct series_set *s, struct agent *a, const struct batch_in *in);
 void resource_drop(struct series_set *s, struct resource *r); /* gives back a reference */
 struct labelset *labelset_find(struct series_set *s, struct resource *r, const struct wire_series *w);
-struct labelset *labelset_get(struct series_set *s, struct resource *r,
-                              const struct wire_series *w); /* + reference */
+/* + reference */
+struct labelset *labelset_get(struct series_set *s, struct resource *r, const struct wire_series *w);
 void labelset_drop(struct series_set *s, struct labelset *l);
 const char *desc_label(const struct series_desc *d, const char *name); /* "" when it has none */
 
@@ -192,8 +192,8 @@ struct metric *metric_find(const struct series_set *s, struct wire_str name);
 struct metric *metric_get(struct series_set *s, const struct wire_series *w); /* takes a reference */
 void metric_drop(struct series_set *s, struct metric *m);
 bool metric_held(const struct metric *m, int64_t now);
-void metric_turn(struct series_set *s, struct metric *m,
-                 enum metric_kind kind);                 /* hides those of another kind */
+/* hides those of another kind */
+void metric_turn(struct series_set *s, struct metric *m, enum metric_kind kind);
 int metric_show(struct series_set *s, struct series *x); /* gives it a place; ERR_NOMEM */
 void metric_hide(struct series_set *s, struct series *x);
 void metrics_sweep(struct series_set *s, int64_t now, int64_t before); /* hides what was seen before that */

@@ -25,8 +25,8 @@ void history_close(struct history **h); /* finishes what waits; callbacks are ca
 /* One transaction under way at a time: begin, put any number of records (value.p NULL: delete), commit.
  * Contents are copied. ERR_STATE while one is under way: then nothing was begun. */
 int history_begin(struct history *h);
-int history_put(struct history *h, struct bytes key,
-                struct bytes value); /* ERR_NOMEM: the set is spoilt, commit will fail */
+/* ERR_NOMEM: the set is spoilt, commit will fail */
+int history_put(struct history *h, struct bytes key, struct bytes value);
 void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg);
 
 void history_abandon(struct history *h); /* instead of committing: nothing was begun */

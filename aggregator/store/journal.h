@@ -36,8 +36,8 @@ struct journal_batch {
     uint64_t refused[WIRE_REFUSALS];
     int64_t expired;     /* position of the digest that leaves the window of this epoch; 0: none */
     uint64_t drop_epoch; /* of this agent: its watermark and digests go; 0: none */
-    const struct wire_hash
-        *holds; /* definitions that the agent holds from now on, though another brought them */
+    /* definitions that the agent holds from now on, though another brought them */
+    const struct wire_hash *holds;
     uint32_t n_holds;
     struct bytes verdict;   /* how values were judged (series.h): a replay needs no judging */
     struct bytes watermark; /* state of (agent, epoch) after this batch (admission.h) */
@@ -92,7 +92,8 @@ struct journal_digest {
 };
 int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct journal_digest *d), void *arg,
                          struct err *e);
-/* Positions from now on are above this one: a new journal beside an old history. Writes only when they are not. */
+/* Positions from now on are above this one: a new journal
+ * beside an old history. Writes only when they are not. */
 int journal_raise(struct journal *j, int64_t position, struct err *e);
 /* Sets a damaged file aside and begins a new one; all that was loaded is to be forgotten. */
 int journal_renew(struct journal *j, struct err *e);

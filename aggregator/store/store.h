@@ -23,8 +23,8 @@ struct store;
 
 /* The first member of a room's own job. */
 struct store_job {
-    int (*run)(struct db *db, struct store_job *job,
-               struct err *e);                     /* on the store's thread, in a transaction */
+    /* on the store's thread, in a transaction */
+    int (*run)(struct db *db, struct store_job *job, struct err *e);
     void (*done)(struct store_job *job, int code); /* on the owner's loop; takes the job */
     size_t bytes;                                  /* held against the bound of the queue */
     struct store_job *next;                        /* the store's */
@@ -55,7 +55,8 @@ struct db *store_db(struct store *s);
 /* Sets the file aside and begins a new one: at start only, after a reader found damage. */
 int store_renew(struct store *s, struct err *e);
 
-/* Runs SQLite's own check over an open file: a line for each fault into report, after `name`; how many, or a negative code. */
+/* Runs SQLite's own check over an open file: a line for each fault
+ * into report, after `name`; how many, or a negative code. */
 int store_check_pages(struct db *db, const char *name, struct buf *report, struct err *e);
 /* The same for a file that no program has open. 0, ERR_MALFORMED when something is wrong, or another code. */
 int store_check_file(const char *path, const char *name, const char *const *steps, size_t n_steps,

@@ -11,8 +11,8 @@
 #include "common/base/mem.h"
 
 struct map_slot {
-    const void
-        *key; /* NULL: free. Borrowed: must live as long as the entry (usually a member of the value) */
+    /* NULL: free. Borrowed: must live as long as the entry (usually a member of the value) */
+    const void *key;
     size_t len;
     uint64_t hash;
     void *value;
@@ -28,9 +28,9 @@ struct map {
 
 uint64_t siphash13(const uint64_t seed[2], const void *p, size_t n);
 
-void map_init(struct map *m, struct mem *mem,
-              const uint64_t seed[2]); /* seed NULL: all zero, for trusted keys */
-void map_free(struct map *m);          /* the table; keys and values are the owner's */
+/* seed NULL: all zero, for trusted keys */
+void map_init(struct map *m, struct mem *mem, const uint64_t seed[2]);
+void map_free(struct map *m); /* the table; keys and values are the owner's */
 void *map_get(const struct map *m, const void *key, size_t len); /* NULL when absent */
 /* Adds or replaces. 0 or ERR_NOMEM (nothing changed). value must not be NULL. */
 int map_put(struct map *m, const void *key, size_t len, void *value);

@@ -22,10 +22,10 @@ enum { METRIC_MAX_LABELS = 8 };
 struct metric_row {
     const char *name; /* in the conventions of the field: base units, _total … */
     enum metric_kind kind;
-    uint32_t mul,
-        div; /* an integer sample means sample × mul ÷ div (jiffies 1/100, kB 1024/1); 0 counts as 1 */
-    const char
-        *labels; /* label names separated by one space, in the order of the values; "" for none; sorted */
+    /* an integer sample means sample × mul ÷ div (jiffies 1/100, kB 1024/1); 0 counts as 1 */
+    uint32_t mul, div;
+    /* label names separated by one space, in the order of the values; "" for none; sorted */
+    const char *labels;
     const char *help; /* one sentence, our own words */
 };
 

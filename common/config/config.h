@@ -40,8 +40,8 @@ struct option_row {
                          strings: empty */
     bool required;    /* an error when absent */
     bool reloadable;
-    int64_t min,
-        max; /* INT, DURATION (ns), SIZE; both 0: no bounds; for lists: how many members (max 0: any) */
+    /* INT, DURATION (ns), SIZE; both 0: no bounds; for lists: how many members (max 0: any) */
+    int64_t min, max;
     const char *choices;  /* CHOICE: words separated by spaces */
     const char *unit;     /* for the manual; may be NULL */
     const char *sentence; /* one sentence, ends with a full stop */
@@ -82,8 +82,8 @@ const struct section *config_section(const struct config *c, const char *name);
 /* The i-th [name LABEL] in order of first appearance; NULL behind the last. */
 const struct section *config_named(const struct config *c, const char *name, size_t i);
 const char *section_label(const struct section *s);
-const char *section_origin(
-    const struct section *s); /* "file:line" of its header, for messages about the whole section */
+/* "file:line" of its header, for messages about the whole section */
+const char *section_origin(const struct section *s);
 
 /* Values. The key must be a row's and the type must fit: anything else is our own mistake (assert). */
 bool option_set(const struct section *s, const char *key); /* has a value (written or default) */
@@ -91,16 +91,16 @@ bool option_bool(const struct section *s, const char *key);
 int64_t option_int(const struct section *s, const char *key);      /* INT, SIZE */
 struct span option_span(const struct section *s, const char *key); /* DURATION */
 double option_ratio(const struct section *s, const char *key);
-const char *option_text(const struct section *s,
-                        const char *key); /* STRING PATH CHOICE ADDRESS; NULL when not set */
+/* STRING PATH CHOICE ADDRESS; NULL when not set */
+const char *option_text(const struct section *s, const char *key);
 size_t option_count(const struct section *s, const char *key);               /* members of a list */
 const char *option_word(const struct section *s, const char *key, size_t i); /* LIST, URLS */
-double option_number(const struct section *s, const char *key,
-                     size_t i); /* NUMBERS; option_word gives its text */
-struct span option_nth_span(const struct section *s, const char *key,
-                            size_t i); /* DURATIONS; option_word gives its text */
-void option_label(const struct section *s, const char *key, size_t i, const char **name,
-                  const char **value); /* LABELS */
+/* NUMBERS; option_word gives its text */
+double option_number(const struct section *s, const char *key, size_t i);
+/* DURATIONS; option_word gives its text */
+struct span option_nth_span(const struct section *s, const char *key, size_t i);
+/* LABELS */
+void option_label(const struct section *s, const char *key, size_t i, const char **name, const char **value);
 /* Keys of a "*" row, in order: name and text of the i-th; false behind the last. */
 bool option_wild(const struct section *s, size_t i, const char **name, const char **value);
 const char *option_origin(const struct section *s, const char *key); /* "file:line" or "default" */

@@ -50,8 +50,8 @@ static size_t least(size_t a, size_t b)
 
 size_t word_distance(const char *a, const char *b)
 {
-    uint8_t rows[3][WORD_MAX +
-                    1]; /* the row before the last, the last, this one; distances are at most WORD_MAX */
+    /* the row before the last, the last, this one; distances are at most WORD_MAX */
+    uint8_t rows[3][WORD_MAX + 1];
     uint8_t *older = rows[0], *old = rows[1], *now = rows[2], *t;
     size_t n = strlen(a), m = strlen(b), i, j, d;
 

@@ -29,8 +29,8 @@ struct cli;
 struct cli_program {
     const char *name;     /* "securebase-agent" */
     const char *sentence; /* what it is, for --help */
-    const char
-        *file; /* configuration unless -c: "/etc/securebase/agent.ini"; its folder is agent.d beside it */
+    /* configuration unless -c: "/etc/securebase/agent.ini"; its folder is agent.d beside it */
+    const char *file;
     const char *usage; /* further lines of "Usage:" with their newlines, or NULL: "securebase-agent status
                           [--json]\n" */
     const struct section_row *rows;

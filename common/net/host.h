@@ -11,7 +11,8 @@
 bool host_split(const char *text, char *name, size_t cap, unsigned *port);
 /* True for host:port texts that only this machine can reach. */
 bool host_is_loopback(const char *address);
-/* Whether a Host header (NULL when absent: false) names localhost, 127.0.0.1, ::1 or the listening address. */
+/* Whether a Host header (NULL when absent: false) names
+ * localhost, 127.0.0.1, ::1 or the listening address. */
 bool host_is_ours(const char *host, const char *listen);
 
 #endif

@@ -88,8 +88,8 @@ static int add_header(struct http_call *c, const char *name, const char *value, 
     struct curl_slist *more;
 
     buf_init(&line, NULL, HTTP_CALL_HEADERS);
-    buf_fmt(&line, *value ? "%s: %s" : "%s;%s", name,
-            value); /* "Name;" is libcurl's way to send an empty one */
+    /* "Name;" is libcurl's way to send an empty one */
+    buf_fmt(&line, *value ? "%s: %s" : "%s;%s", name, value);
     more = line.full ? NULL : curl_slist_append(c->headers, buf_text(&line));
     buf_free(&line);
     if (!more)

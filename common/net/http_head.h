@@ -17,8 +17,8 @@ struct http_head {
     struct {
         const char *name, *value;
     } fields[HTTP_HEAD_FIELDS];
-    bool has_length, chunked,
-        bad_length; /* bad_length: more than one, not a number, or together with chunked */
+    /* bad_length: more than one, not a number, or together with chunked */
+    bool has_length, chunked, bad_length;
     uint64_t length;
     bool expect_continue;
     bool close; /* the connection ends with the answer */

@@ -73,7 +73,8 @@ static inline bool conn_quiet(const struct http_conn *c)
 {
     return c->state == CONN_IDLE || c->state == CONN_HANDSHAKE;
 }
-/* May make room for another. A head comes in one piece as a rule; who sends it piece by piece takes a risk. */
+/* May make room for another. A head comes in one piece as a
+ * rule; who sends it piece by piece takes a risk. */
 static inline bool conn_evictable(const struct http_conn *c)
 {
     return conn_quiet(c) || c->state == CONN_HEAD;

@@ -67,8 +67,8 @@ struct http_server_stats {
     uint64_t refused_address; /* closed at once: too many from there */
     uint64_t refused_body;    /* see http_refusal */
     uint64_t timed_out, handshake_failed, malformed;
-    uint64_t
-        distrusted; /* closed at their next request: a reload, or time, has made their certificate invalid */
+    /* closed at their next request: a reload, or time, has made their certificate invalid */
+    uint64_t distrusted;
     uint64_t aborted; /* the peer left in the middle of a request or an answer */
     uint64_t bytes_in, bytes_out;
     size_t buffered;

@@ -23,8 +23,8 @@ struct loop *loop_new(struct err *e); /* the thread that calls loop_run owns it 
  * that have not run are dropped. */
 void loop_free(struct loop **l);
 int loop_run(struct loop *l); /* until loop_stop; 0, or ERR_IO. May be called again */
-void loop_stop(
-    struct loop *l); /* from within the loop, or before loop_run: the turn under way is finished first */
+/* from within the loop, or before loop_run: the turn under way is finished first */
+void loop_stop(struct loop *l);
 struct event_base *loop_base(struct loop *l);
 
 /* Read once in each turn, where first asked for, before any timer or post of that turn runs. Outside

@@ -30,8 +30,8 @@ int tls_server_reload(struct tls_server *s, const struct tls_files *f, struct er
 uint64_t tls_server_generation(const struct tls_server *s);
 /* Whether the peer's certificate would be let in now, by the authority and revocation list in force. */
 bool tls_server_trusts(const struct tls_server *s, const SSL *ssl);
-SSL *tls_server_ssl(struct tls_server *s,
-                    struct err *e); /* a new SSL to hand to a bufferevent, which takes it */
+/* a new SSL to hand to a bufferevent, which takes it */
+SSL *tls_server_ssl(struct tls_server *s, struct err *e);
 struct wall tls_server_not_after(const struct tls_server *s); /* of the certificate in use; {0} when none */
 
 /* Identities of the peer of a finished handshake: URI SANs of a certificate that has clientAuth, or the CN

@@ -157,7 +157,8 @@ uint64_t tls_server_generation(const struct tls_server *s)
     return s->generation;
 }
 
-/* A resumed session has no chain: with an authority of several steps it is not trusted, and shakes hands anew. */
+/* A resumed session has no chain: with an authority of several
+ * steps it is not trusted, and shakes hands anew. */
 bool tls_server_trusts(const struct tls_server *s, const SSL *ssl)
 {
     X509 *cert = SSL_get0_peer_certificate(ssl);

@@ -222,7 +222,8 @@ static enum probe_reason reason_of(const char *token)
     return PROBE_FAIL_INTERNAL;
 }
 
-/* Differences of times since the start. What is left after the last phase reached belongs to the one that was under way. */
+/* Differences of times since the start. What is left after the
+ * last phase reached belongs to the one that was under way. */
 static void split_phases(const struct http_result *r, bool tls, struct probe_result *out)
 {
     const struct span at[PROBE_PHASES] = {r->times.dns, r->times.connect, r->times.tls, r->times.first_byte,

@@ -68,7 +68,8 @@ struct probe_spec {
     bool insecure;
 };
 
-/* Reads a section of probe_section's rows. 0, or ERR_CONFIG with a sentence and, if report is given, a line in it. */
+/* Reads a section of probe_section's rows. 0, or ERR_CONFIG
+ * with a sentence and, if report is given, a line in it. */
 int probe_spec_read(struct probe_spec *spec, const struct section *s, struct buf *report, struct err *e);
 /* Does the status satisfy one of the words, "200", "2xx", "200-299"? */
 bool probe_status_wanted(const struct probe_spec *spec, int status);

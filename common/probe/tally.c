@@ -1,4 +1,5 @@
-/* What is told of a probe: see probe.h. Counters begin at 0 with the first run, so that a first failure is a rise. */
+/* What is told of a probe: see probe.h. Counters begin at 0
+ * with the first run, so that a first failure is a rise. */
 #include "common/probe/probe.h"
 
 const struct metric_row probe_metric_rows[] = {

@@ -58,7 +58,8 @@ static int ignore(void *arg, struct bytes key, struct bytes value)
     return 0;
 }
 
-/* The first byte says how long the key is; the fingerprint of the only section is put in, or nothing would get far. */
+/* The first byte says how long the key is; the fingerprint of
+ * the only section is put in, or nothing would get far. */
 static int fingerprint(void *arg, struct bytes key, struct bytes value)
 {
     if (key.p[0] == 'M')

@@ -115,7 +115,8 @@ static inline void kit_host_free(struct kit_host **hp)
     *hp = NULL;
 }
 
-/* Appends the frame of a batch whose last tick is at `now`; value of series i at tick k: (seq·10 + k)·(i + 1) + twist. */
+/* Appends the frame of a batch whose last tick is at `now`; value
+ * of series i at tick k: (seq·10 + k)·(i + 1) + twist. */
 static inline void kit_frame(struct kit_host *h, const char *agent, uint64_t epoch, uint64_t seq,
                              uint64_t low, int64_t now, int64_t twist, struct buf *out)
 {

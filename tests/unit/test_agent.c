@@ -1,4 +1,5 @@
-/* What the agent says of itself and takes for its own: the status for people and scripts, loopback endpoints. */
+/* What the agent says of itself and takes for its own: the
+ * status for people and scripts, loopback endpoints. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -73,7 +73,8 @@ static const struct collector *collector_of(const char *folder)
     return NULL;
 }
 
-/* An answer put before an asking collector: its samples, and node_scrape_collector_success as the runner would tell. */
+/* An answer put before an asking collector: its samples, and
+ * node_scrape_collector_success as the runner would tell. */
 static void answer(const struct collector *c, const char *folder, const struct config *config,
                    struct buf *out)
 {

@@ -1,4 +1,5 @@
-/* The cache of definitions: sharing, quotas, holds that keep and pins that keep holds, expiry by position and time. */
+/* The cache of definitions: sharing, quotas, holds that keep
+ * and pins that keep holds, expiry by position and time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

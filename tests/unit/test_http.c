@@ -597,7 +597,8 @@ static void begun_heads_make_room(void **state)
         close(fd[i]);
 }
 
-/* A connection that has been served is idle for longer than any of a flood of strangers, who have to make room for each other. */
+/* A connection that has been served is idle for longer than any of a
+ * flood of strangers, who have to make room for each other. */
 static void strangers_do_not_drive_out_the_known(void **state)
 {
     struct world *w = *state;

@@ -1,4 +1,5 @@
-/* Request heads, queries and chunked bodies, byte by byte. What the server does with them is tested in test_http.c. */
+/* Request heads, queries and chunked bodies, byte by byte. What
+ * the server does with them is tested in test_http.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

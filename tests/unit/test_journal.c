@@ -306,7 +306,8 @@ static void test_definitions_and_pruning(void **state)
     env_free(v);
 }
 
-/* The clock went back behind what was received: that goes at once, rather than stand in the way of all that follows. */
+/* The clock went back behind what was received: that goes at
+ * once, rather than stand in the way of all that follows. */
 static void test_pruning_after_a_step_back(void **state)
 {
     struct env *v = env_new();

@@ -1,4 +1,5 @@
-/* Probes: the verdict on given results, then runs against a real nginx and against servers that fail in every way. */
+/* Probes: the verdict on given results, then runs against a
+ * real nginx and against servers that fail in every way. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* The runner: when collectors are due, kept files, rounds of calls, and questions to a server that misbehaves by script. */
+/* The runner: when collectors are due, kept files, rounds of
+ * calls, and questions to a server that misbehaves by script. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +25,7 @@
 #include "agent/runner.h"
 #include "agent/runner_plan.h"
 
-/* ---- due or not ----------------------------------------------------------------------------------------------------------- */
+/* ---- due or not ------------------------------------------------------------------------------ */
 
 static bool due(struct plan *p, int64_t wall_ms, int64_t mono_ms)
 {
@@ -63,7 +64,7 @@ static void test_plan(void **state)
     assert_int_equal(plan_interval(span_s(10), span_s(15)).ns, span_s(15).ns);
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_patterns(void **state)
 {
@@ -120,7 +121,7 @@ static void test_patterns(void **state)
     before_free(&b);
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void write_file(const char *path, const char *text)
 {
@@ -164,7 +165,7 @@ static void test_files(void **state)
     assert_int_equal(mem.used, 0);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 struct rounds {
     struct loop *loop;
@@ -266,7 +267,7 @@ static void test_calls(void **state)
     loop_free(&r.loop);
 }
 
-/* ---- questions to a scripted server --------------------------------------------------------------------------------------- */
+/* ---- questions to a scripted server ---------------------------------------------------------- */
 
 /* Each letter is one question that comes in: A answer it; C close without a word; P
  * answer half and close; S stay silent until the other side has gone; X answer

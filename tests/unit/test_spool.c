@@ -528,7 +528,8 @@ static void test_numbers_after_memory(void **state)
     spool_store_close(&s);
 }
 
-/* The disk is full already at the start: the file's epoch goes on, as a later one would make its batches those of a copy. */
+/* The disk is full already at the start: the file's epoch goes
+ * on, as a later one would make its batches those of a copy. */
 static void test_full_at_start(void **state)
 {
     struct spool_store *s = open_at(1000);

@@ -345,7 +345,8 @@ static void test_events(void **state)
     statsd_free(&s);
 }
 
-/* Every prefix and every single changed byte of a good packet is taken or refused, and the tick stays a good one. */
+/* Every prefix and every single changed byte of a good packet
+ * is taken or refused, and the tick stays a good one. */
 static void test_any_bytes(void **state)
 {
     static const char good[] = "a.b:1:2:3|ms|@0.5|#x:1,y|c:z\nu:v|s\n_e{2,2}:ab|cd|#k:v\n_sc|n|0|m:x\ng:-1|g";

@@ -1,4 +1,5 @@
-/* TLS between our server and our client, with certificates made on the spot: who is let in, who is who, reloading. */
+/* TLS between our server and our client, with certificates
+ * made on the spot: who is let in, who is who, reloading. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
