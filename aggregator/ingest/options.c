@@ -3,6 +3,7 @@
 
 #include "aggregator/ingest/auth.h"
 #include "aggregator/ingest/ingest.h"
+#include "common/net/host.h"
 
 #define MIN_S 1000000000LL
 
@@ -156,8 +157,7 @@ const struct section_row token_section = {
 
 static bool is_loopback(const char *address)
 {
-    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
-           strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+    return strncmp(address, "unix:", 5) == 0 || host_is_loopback(address);
 }
 
 static int check_token(const struct section *s, struct buf *report, struct err *e)
