@@ -345,6 +345,10 @@ static void formats_are_negotiated(void **state)
                      PAGE_TEXT);
     assert_true(gzip_wanted("deflate, gzip"));
     assert_false(gzip_wanted("gzip;q=0, br"));
+    assert_true(gzip_wanted("br, GZIP;q=0.5"));
+    assert_true(gzip_wanted("br;q=1.0, *;q=0.1"));
+    assert_false(gzip_wanted("gzipped, *;q=0"));
+    assert_false(gzip_wanted("*, gzip;q=0"));
     assert_false(gzip_wanted(NULL));
 }
 
