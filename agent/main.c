@@ -14,8 +14,9 @@
 static const struct cli_flag flags[] = {
     {"once", CLI_NOTHING, NULL, "Sample everything once, print it, exit."},
     {"format", CLI_VALUE, "prom|json|table", "How --once and --test print; prom unless said."},
-    {"test", CLI_VALUE, "NAME", "As --once, for one collector, enabled or not."},
-    {"list", CLI_NOTHING, NULL, "Print what this agent can collect."},
+    {"test", CLI_VALUE, "NAME",
+     "Try one collector, input or probe by itself: cpu, redis main, statsd, probe login."},
+    {"list", CLI_NOTHING, NULL, "Print what this agent can collect, take in and probe."},
     {"root", CLI_VALUE, "PREFIX", "Read PREFIX/proc, PREFIX/sys and so on."},
     {"json", CLI_NOTHING, NULL, "Print the status as JSON."},
 };
@@ -147,17 +148,20 @@ static int sample(const struct cli *cli, const struct config *c, const char *roo
 {
     const char *format = cli_value(&program, cli, "format");
     struct once_params p = {.config = c, .root = root, .only = cli_value(&program, cli, "test")};
+    struct log_params to_stderr = {.level = LOG_WARN};
     struct err e = {0};
     struct buf out;
     int rc;
 
     if (once_format_of(format ? format : "prom", &p.format) != 0)
         return cli_usage(&program, "--format takes prom, json or table");
+    p.log = log_new(&to_stderr, &e);
     buf_init(&out, NULL, 64 << 20);
-    rc = once_run(&p, &out, &e);
-    if (rc == 0)
+    rc = p.only ? once_try(&p, &out, &e) : once_run(&p, &out, &e);
+    log_free(&p.log);
+    if (out.len)
         (void)fwrite(out.data, 1, out.len, stdout);
-    else
+    if (rc != 0)
         (void)fprintf(stderr, "securebase-agent: %s\n", e.text);
     buf_free(&out);
     return rc == 0 ? 0 : 1;
@@ -168,7 +172,7 @@ static int list(void)
     struct buf out;
 
     buf_init(&out, NULL, 1 << 20);
-    collector_list(&out);
+    once_list(&out);
     (void)fwrite(out.data, 1, out.len, stdout);
     buf_free(&out);
     return 0;

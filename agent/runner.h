@@ -66,6 +66,8 @@ bool runner_idle(const struct runner *r);
 void runner_metrics(const struct runner *r, struct sink *s);
 /* Only the first two of these: how long the last run of each took and whether it went well. */
 void runner_results(const struct runner *r, struct sink *s);
+/* The first whose last run did not go well, or that has not finished one; NULL: all are well. Borrowed. */
+const char *runner_unwell(const struct runner *r);
 extern const struct metric_row runner_rows[];
 extern const size_t runner_n_rows;
 

@@ -175,6 +175,14 @@ void runner_results(const struct runner *r, struct sink *s)
         plan_results(&r->entries[i].plan, r->entries[i].name, s);
 }
 
+const char *runner_unwell(const struct runner *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->entries[i].plan.known || !r->entries[i].plan.success)
+            return r->entries[i].name;
+    return NULL;
+}
+
 /* ---- construction ---------------------------------------------------------------------------- */
 
 static bool wanted(const struct runner *r, const struct entry *en, const struct section *options)

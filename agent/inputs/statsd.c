@@ -226,6 +226,23 @@ void statsd_flush(struct statsd *s, struct grid *g)
     statsd_names_tidy(s, g);
 }
 
+void statsd_show(const struct statsd *s, struct sink *out,
+                 void (*extra)(void *arg, const struct wire_label *labels, uint32_t n), void *arg)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct statsd_series *v = s->list[i];
+
+        extra(arg, v->labels, v->n_labels);
+        switch (v->name->class) {
+        case CLASS_COUNTER:
+        case CLASS_GAUGE: put_value(out, &v->name->row, v->v.value); break;
+        case CLASS_SET: sink_int(out, &v->name->row, NULL, v->v.set.n); break;
+        case CLASS_SKETCH: sink_sketch(out, &v->name->row, NULL, &v->v.sketch); break;
+        }
+    }
+    extra(arg, NULL, 0);
+}
+
 /* ---- what it tells of itself ---- */
 
 struct statsd_stats statsd_stats(const struct statsd *s)

@@ -66,6 +66,9 @@ void statsd_packet(struct statsd *s, struct wall now, const char *p, size_t n);
 /* A tick of g is open: puts every series that is known, then begins the next
  * interval. All ticks of one statsd go to one grid, which is released before it. */
 void statsd_flush(struct statsd *s, struct grid *g);
+/* What a flush would put, elsewhere: nothing is begun anew. `extra` says which labels the next sample has. */
+void statsd_show(const struct statsd *s, struct sink *out,
+                 void (*extra)(void *arg, const struct wire_label *labels, uint32_t n), void *arg);
 /* Events and service checks since the last clear; borrowed until then. */
 const struct wire_event *statsd_events(const struct statsd *s, uint32_t *n);
 void statsd_events_clear(struct statsd *s);

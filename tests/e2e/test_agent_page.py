@@ -2,6 +2,7 @@
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -82,3 +83,53 @@ def test_only_loopback(agent):
         a = agent(["https://127.0.0.1:1"], start=False, http={"listen": address})
         out = subprocess.run([*a.argv, "--check-config"], capture_output=True, text=True, timeout=20, check=False)
         assert out.returncode == 78 and "loopback" in out.stderr, out
+
+
+# ---- --test: one thing by itself -------------------------------------------------------------------------------------------
+
+def attempt(a, name, *more):
+    return subprocess.run([*a.argv, "--test", name, *more], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_is_tried_fails_with_a_reason_and_1(agent):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    a = agent([], start=False, sections=[("probe gone", {"url": f"http://127.0.0.1:{port}/"}),
+                                         ("redis gone", {"address": f"127.0.0.1:{port}"})])
+    for name, words in (("probe gone", "connect"), ("probe", "connect"), ("redis gone", "no connection"), ("redis", "no connection"),
+                        ("probe other", "no [probe other]"), ("nothing", "no collector")):
+        out = attempt(a, name)
+        assert out.returncode == 1 and words in out.stdout + out.stderr, out
+    out = attempt(a, "cpu")
+    assert out.returncode == 0 and "node_cpu_seconds_total" in out.stdout and not out.stderr, out
+
+
+def test_a_probe_is_tried(agent, aggregator):
+    g = aggregator()
+    a = agent([], start=False, sections=[("probe good", {"url": g.url + "/healthz"}),
+                                         ("probe odd", {"url": g.url + "/healthz", "status": "404"})])
+    out = attempt(a, "probe good")
+    assert out.returncode == 0 and "probe good: good, status 200, from 127.0.0.1" in out.stdout, out
+    out = attempt(a, "probe")
+    assert out.returncode == 1 and "probe odd: FAILED, status: status 200" in out.stdout and "1 of 2" in out.stderr, out
+
+
+def test_statsd_is_tried(agent):
+    a = agent([], start=False)
+    tried = subprocess.Popen([*a.argv, "--test", "statsd"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(100):  # until it has come: it listens for five seconds
+            if tried.poll() is not None:
+                break
+            a.statsd("took:12|ms|#path:x", "wrong")
+            time.sleep(0.1)
+        out, err = tried.communicate(timeout=20)
+    finally:
+        tried.kill()
+    assert tried.returncode == 1 and 'took_seconds_count{path="x"}' in out and "format" in err, (out, err)
+
+
+def test_the_list_names_all_sorts(agent):
+    out = subprocess.run([agent([], start=False).argv[0], "--list"], capture_output=True, text=True, timeout=20, check=True).stdout
+    for words in "[collector cpu]", "[redis NAME]", "[statsd]", "[probe NAME]":
+        assert words in out
