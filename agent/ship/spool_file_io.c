@@ -134,6 +134,8 @@ static int prepare_file(struct spool_file *f, struct err *e)
         return err_set(e, ERR_MALFORMED, "%s: version %s, this program writes %d", f->path, answer,
                        FILE_VERSION);
     rc = ask(f, "PRAGMA quick_check(1)", answer, e);
+    if (rc == 0 && strcmp(answer, "ok") != 0) /* a page that could not be read this once is told as damage too */
+        rc = ask(f, "PRAGMA quick_check(1)", answer, e);
     if (rc == 0 && strcmp(answer, "ok") != 0)
         return err_set(e, ERR_MALFORMED, "%s: %s", f->path, answer);
     return rc == 0 ? exec(f, dead_schema, e) : rc;

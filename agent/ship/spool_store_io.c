@@ -79,10 +79,32 @@ static void lose_file(struct spool_store *s, const struct err *why)
     s->t.disk = false;
 }
 
+/* A file that was found damaged before it was in use: how much was in it, as far as that can be read. */
+static void count_damaged(struct spool_store *s, const char *path)
+{
+    struct spool_count *lost = &s->t.dropped[SPOOL_DROP_DAMAGED], n;
+    struct spool_file f;
+    sqlite3_stmt *st;
+    struct err e;
+
+    if (spool_file_peek(&f, path, &e) != 0)
+        return;
+    st = spool_file_sql(&f, SQL_SUM, &e);
+    if (st && spool_file_step(&f, st, &e) == 1) {
+        n = (struct spool_count){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
+        lost->batches += n.batches;
+        lost->values += n.values;
+        s->t.produced.batches += n.batches;
+        s->t.produced.values += n.values;
+    }
+    spool_file_close(&f);
+}
+
 /* The file is damaged: another takes its place. */
 static void start_over(struct spool_store *s, const struct err *why)
 {
     char to[512] = "";
+    bool in_use = s->file.h != NULL;
     struct err e;
 
     lose_file(s, why);
@@ -90,6 +112,8 @@ static void start_over(struct spool_store *s, const struct err *why)
         spool_note(s, &e);
         return;
     }
+    if (!in_use)
+        count_damaged(s, to);
     s->renewing = true;
     spool_store_try_file(s);
     s->renewing = false;
