@@ -108,6 +108,37 @@ static int ask(struct spool_file *f, const char *text, char out[200], struct err
     return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? ERR_IO : e->code;
 }
 
+/* Whether the whole file can be read now: the check tells a page that it cannot read as damage, too. */
+static bool readable(struct spool_file *f)
+{
+    sqlite3_file *file = NULL;
+    sqlite3_int64 size = 0, at = 0;
+    char part[4096];
+    int rc = sqlite3_file_control(f->h, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+
+    if (rc == SQLITE_OK && file && file->pMethods)
+        rc = file->pMethods->xFileSize(file, &size);
+    for (; rc == SQLITE_OK && at < size; at += (sqlite3_int64)sizeof part)
+        rc = file->pMethods->xRead(file, part, sizeof part, at);
+    return rc == SQLITE_OK || rc == SQLITE_IOERR_SHORT_READ;
+}
+
+/* Looks for damage. */
+static int check_file(struct spool_file *f, struct err *e)
+{
+    char answer[200] = "";
+    int rc = ask(f, "PRAGMA quick_check(1)", answer, e);
+
+    if (rc != 0 || strcmp(answer, "ok") == 0)
+        return rc;
+    if (!readable(f))
+        return err_set(e, ERR_IO, "%s: %s", f->path, answer);
+    rc = ask(f, "PRAGMA quick_check(1)", answer, e); /* what could not be read that once may be good */
+    if (rc != 0 || strcmp(answer, "ok") == 0)
+        return rc;
+    return err_set(e, ERR_MALFORMED, "%s: %s", f->path, answer);
+}
+
 static int prepare_file(struct spool_file *f, struct err *e)
 {
     char answer[200] = "";
@@ -133,11 +164,7 @@ static int prepare_file(struct spool_file *f, struct err *e)
     if (strcmp(answer, "1") != 0)
         return err_set(e, ERR_MALFORMED, "%s: version %s, this program writes %d", f->path, answer,
                        FILE_VERSION);
-    rc = ask(f, "PRAGMA quick_check(1)", answer, e);
-    if (rc == 0 && strcmp(answer, "ok") != 0) /* a page that could not be read this once is told as damage too */
-        rc = ask(f, "PRAGMA quick_check(1)", answer, e);
-    if (rc == 0 && strcmp(answer, "ok") != 0)
-        return err_set(e, ERR_MALFORMED, "%s: %s", f->path, answer);
+    rc = check_file(f, e);
     return rc == 0 ? exec(f, dead_schema, e) : rc;
 }
 

@@ -91,7 +91,8 @@ static void count_damaged(struct spool_store *s, const char *path)
         return;
     st = spool_file_sql(&f, SQL_SUM, &e);
     if (st && spool_file_step(&f, st, &e) == 1) {
-        n = (struct spool_count){(uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1)};
+        n = (struct spool_count){(uint64_t)sqlite3_column_int64(st, 0),
+                                 (uint64_t)sqlite3_column_int64(st, 1)};
         lost->batches += n.batches;
         lost->values += n.values;
         s->t.produced.batches += n.batches;

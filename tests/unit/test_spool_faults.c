@@ -458,19 +458,19 @@ static void test_failing_anywhere(void **state)
         for (enum fault what = FAULT_FULL; what <= FAULT_IO; what++)
             for (size_t i = 0; i < 3; i++)
                 for (int n = 0; failing(what, n, lengths[i], killed);)
-                    n += n < 40 ? 1 : 7;
+                    n += n < 30 ? 1 : 8;
 }
 
 /* Reads as well: one that fails is no end of anything either. */
 static void test_unreadable_anywhere(void **state)
 {
-    static const int lengths[] = {1, 4, 1000000};
+    static const int lengths[] = {1, 2, 1000000};
 
     (void)state;
     reads = true;
     for (size_t i = 0; i < 3; i++)
         for (int n = 0; failing(FAULT_IO, n, lengths[i], false);)
-            n += n < 40 ? 1 : 5;
+            n += n < 30 ? 1 : 8;
     reads = false;
 }
 
