@@ -41,6 +41,7 @@ struct once_params {
     enum once_format format;
     struct span settle;
     struct span listen; /* of once_try; 0: 5 s */
+    bool judged;        /* what failed is an error, though all that it gave is shown */
     struct log *log;    /* where collectors that fail say why; may be NULL */
 };
 int once_run(const struct once_params *p, struct buf *out, struct err *e);

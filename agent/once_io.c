@@ -75,7 +75,7 @@ int once_run(const struct once_params *p, struct buf *out, struct err *e)
     once_extra(r.once, NULL, 0);
     runner_results(r.runner, once_sink(r.once));
     rc = rc ? rc : once_render(r.once, p->format, out, e);
-    if (!rc && p->only && runner_unwell(r.runner))
+    if (!rc && p->judged && runner_unwell(r.runner))
         rc = err_set(e, ERR_STATE, "the collector %s failed", runner_unwell(r.runner));
 out:
     timer_free(&r.timer);

@@ -166,11 +166,13 @@ int once_try(const struct once_params *p, struct buf *out, struct err *e)
 {
     bool probes = strncmp(p->only, "probe", 5) == 0 && (!p->only[5] || p->only[5] == ' ');
     bool statsd = strcmp(p->only, "statsd") == 0;
+    struct once_params judged = *p;
     struct loop *l;
     int rc;
 
+    judged.judged = true;
     if (!probes && !statsd)
-        return once_run(p, out, e);
+        return once_run(&judged, out, e);
     l = loop_new(e);
     if (!l)
         return e->code;
