@@ -57,7 +57,7 @@ static int check_ship(const struct section *s, bool sending, struct buf *report,
 
         if (strncmp(url, "https://", 8) == 0)
             tls = true;
-        else if (!agent_loopback_url(url))
+        else if (!host_url_is_loopback(url))
             rc = config_complain(report, s, "endpoints", e,
                                  "found \"%s\", expected https://, or http:// to a loopback address", url);
         if (strlen(url) > 900)

@@ -146,26 +146,3 @@ struct section_row *agent_sections(struct arena *a, size_t *n)
     *n = n_own + n_collectors;
     return all;
 }
-
-bool agent_loopback_url(const char *url)
-{
-    static const char *const hosts[] = {"http://localhost", "http://[::1]"};
-    const char *p;
-    int dots = 0;
-
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-        size_t n = strlen(hosts[i]);
-
-        if (strncmp(url, hosts[i], n) == 0 && strchr(":/", url[n]))
-            return !strchr(url, '@'); /* "localhost:80@" is a user and a password before another host */
-    }
-    if (strncmp(url, "http://127.", 11) != 0)
-        return false;
-    for (p = url + 11; *p && *p != ':' && *p != '/';
-         p++) { /* digits and dots alone: no name, no user:password@ */
-        if (*p != '.' && (*p < '0' || *p > '9'))
-            return false;
-        dots += *p == '.';
-    }
-    return dots == 2 && !strchr(p, '@');
-}

@@ -18,7 +18,5 @@ enum { AGENT_ID_ROOM = WIRE_MAX_AGENT + 1 };
 /* The id: [agent] id, or the host's name. 0, or ERR_CONFIG
  * when it is none the protocol takes. In check_io.c. */
 int agent_id(const struct config *c, char out[AGENT_ID_ROOM], struct err *e);
-/* True for http://127.0.0.1, http://localhost and http://[::1], each with port and path or without. */
-bool agent_loopback_url(const char *url);
 
 #endif

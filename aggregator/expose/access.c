@@ -7,11 +7,6 @@
 
 #include "common/net/host.h"
 
-bool access_is_loopback(const char *address)
-{
-    return host_is_loopback(address);
-}
-
 int access_read(struct access *a, const struct section *http)
 {
     static const char *const always[] = {"localhost", "127.0.0.1", "::1"};

@@ -28,7 +28,4 @@ bool access_may_read(const struct http_exchange *x);
 /* The unix socket, or TLS with the role operator; who gets a text for the journal. */
 bool access_may_act(const struct http_exchange *x, char *who, size_t cap);
 
-/* True for host:port texts that only this machine can reach. */
-bool access_is_loopback(const char *address);
-
 #endif

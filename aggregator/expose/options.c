@@ -1,6 +1,6 @@
 /* Options of the reading listener. */
-#include "aggregator/expose/access.h"
 #include "aggregator/expose/serve.h"
+#include "common/net/host.h"
 
 static const struct option_row rows[] = {
     {.key = "listen",
@@ -57,7 +57,7 @@ int serve_check(const struct config *config, struct buf *report, struct err *e)
 
     if (cert != key || cert != ca)
         return config_complain(report, http, "cert", e, "ca, cert and key go together");
-    if (!cert && !access_is_loopback(option_text(http, "listen")))
+    if (!cert && !host_is_loopback(option_text(http, "listen")))
         return config_complain(
             report, http, "listen", e,
             "\"%s\" can be reached from elsewhere: it needs ca, cert and key, or a loopback address",

@@ -1,6 +1,7 @@
 /* Names of listeners: see host.h. */
 #include "common/net/host.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,10 +35,12 @@ bool host_split(const char *text, char *name, size_t cap, unsigned *port)
     return !*rest && n <= 65535;
 }
 
-/* Digits and dots alone behind 127.: "127.0.0.1.example.com" is a name. */
+/* An address, all of it: "127.0.0.1.example.com" is a name. */
 static bool loopback_v4(const char *name)
 {
-    return strncmp(name, "127.", 4) == 0 && strspn(name, "0123456789.") == strlen(name);
+    struct in_addr a;
+
+    return inet_pton(AF_INET, name, &a) == 1 && ntohl(a.s_addr) >> 24 == 127;
 }
 
 bool host_is_loopback(const char *address)
@@ -47,6 +50,22 @@ bool host_is_loopback(const char *address)
 
     return host_split(address, name, sizeof name, &port) &&
            (loopback_v4(name) || strcmp(name, "::1") == 0 || strcasecmp(name, "localhost") == 0);
+}
+
+bool host_url_is_loopback(const char *url)
+{
+    char authority[NAME];
+    size_t n;
+
+    if (strncasecmp(url, "http://", 7) != 0)
+        return false;
+    url += 7;
+    n = strcspn(url, "/?#");
+    if (n >= sizeof authority || strchr(url, '@'))
+        return false;
+    memcpy(authority, url, n);
+    authority[n] = 0;
+    return host_is_loopback(authority);
 }
 
 bool host_is_ours(const char *host, const char *listen)

@@ -12,6 +12,7 @@
 #include "agent/options.h"
 #include "agent/page.h"
 #include "agent/status.h"
+#include "common/net/host.h"
 
 static struct status some(void)
 {
@@ -76,9 +77,9 @@ static void test_loopback(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        assert_true(agent_loopback_url(good[i]));
+        assert_true(host_url_is_loopback(good[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_false(agent_loopback_url(bad[i]));
+        assert_false(host_url_is_loopback(bad[i]));
 }
 
 static bool begun(struct groups *g, int64_t interval_s, int64_t at_s)

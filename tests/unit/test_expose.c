@@ -16,6 +16,7 @@
 #include "aggregator/expose/metrics.pb-c.h"
 #include "aggregator/expose/page.h"
 #include "common/base/number.h"
+#include "common/net/host.h"
 #include "tests/unit/expose_view.h"
 
 static void numbers_are_shortest(void **state)
@@ -525,10 +526,10 @@ static void only_our_names_are_served(void **state)
     assert_false(access_host_ok(&a, "localhost:9871", "http://evil.example"));
     assert_false(access_host_ok(&a, "localhost:9871", "null"));
     assert_false(access_host_ok(&a, "localhost:99999", NULL));
-    assert_true(access_is_loopback("127.0.0.1:1"));
-    assert_true(access_is_loopback("[::1]:1"));
-    assert_false(access_is_loopback("0.0.0.0:1"));
-    assert_false(access_is_loopback("1.127.0.0:1"));
+    assert_true(host_is_loopback("127.0.0.1:1"));
+    assert_true(host_is_loopback("[::1]:1"));
+    assert_false(host_is_loopback("0.0.0.0:1"));
+    assert_false(host_is_loopback("1.127.0.0:1"));
 }
 
 int main(void)

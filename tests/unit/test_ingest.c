@@ -425,6 +425,7 @@ static void test_tokens(void **state)
     config_free(&c);
     auth_free(&auth);
     assert_null(kit_config("[ingest]\nlisten = 0.0.0.0:1\nauth = none\n", &e));
+    assert_null(kit_config("[ingest]\nlisten = 127.example.com:1\nauth = none\n", &e));
     assert_null(kit_config("[ingest]\nauth = mtls\n", &e));
     assert_null(
         kit_config("[ingest]\nlisten = 127.0.0.1:0\nauth = none\n[token a]\nhash = 12\nrole = relay\n", &e));
