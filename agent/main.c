@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/once.h"
@@ -12,13 +13,13 @@
 #include "version.h"
 
 static const struct cli_flag flags[] = {
-    {"once", CLI_NOTHING, NULL, "Sample everything once, print it, exit."},
-    {"format", CLI_VALUE, "prom|json|table", "How --once and --test print; prom unless said."},
+    {"once", CLI_NOTHING, NULL, "sample everything once, print it, and end; needs no configuration"},
+    {"format", CLI_VALUE, "prom|json|table", "with --once or --test: how to print (default prom)"},
     {"test", CLI_VALUE, "NAME",
-     "Try one collector, input or probe by itself: cpu, redis main, statsd, probe login."},
-    {"list", CLI_NOTHING, NULL, "Print what this agent can collect, take in and probe."},
-    {"root", CLI_VALUE, "PREFIX", "Read PREFIX/proc, PREFIX/sys and so on."},
-    {"json", CLI_NOTHING, NULL, "Print the status as JSON."},
+     "try one collector, input or probe by itself: cpu, redis main, statsd, probe login"},
+    {"list", CLI_NOTHING, NULL, "print what this agent can collect, take in and probe, and end"},
+    {"root", CLI_VALUE, "PREFIX", "read PREFIX/proc, PREFIX/sys and so on"},
+    {"json", CLI_NOTHING, NULL, "with status or spool stat: print JSON"},
 };
 
 struct running {
@@ -49,7 +50,7 @@ static bool samples_only(const struct cli_program *p, const struct cli *cli)
 
 static struct cli_program program = {
     .name = "securebase-agent",
-    .sentence = "samples this host and its services, and ships what it finds to an aggregator.",
+    .sentence = "Samples this host and its services, and ships what it finds to an aggregator.",
     .file = "/etc/securebase/agent.ini",
     .usage = "       securebase-agent [-c FILE] status [--json]\n"
              "       securebase-agent [-c FILE] spool stat|verify|dead|drop\n",
@@ -57,6 +58,41 @@ static struct cli_program program = {
     .n_flags = sizeof flags / sizeof *flags,
     .max_words = 2,
 };
+
+/* What can be told to be wrong before the configuration is read. CLI_GO_ON, or the status of a wrong call. */
+static int check_words(const struct cli *cli, bool once)
+{
+    enum once_format format;
+    const char *how = cli_value(&program, cli, "format");
+
+    if (cli->n_words && !status_is_verb(cli->words, cli->n_words, cli_given(&program, cli, "json")))
+        return cli_usage(&program,
+                         "found \"%s%s%s\", expected status [--json], or spool stat|verify|dead|drop",
+                         cli->words[0], cli->n_words > 1 ? " " : "", cli->n_words > 1 ? cli->words[1] : "");
+    if (!cli->n_words && cli_given(&program, cli, "json"))
+        return cli_usage(&program, "--json goes with status and spool stat; --once takes --format=json");
+    if (how && !once)
+        return cli_usage(&program, "--format goes with --once and --test");
+    if (how && once_format_of(how, &format) != 0)
+        return cli_usage(&program, "--format: found \"%s\", expected prom, json or table", how);
+    return CLI_GO_ON;
+}
+
+/* Where no configuration is, --once and --test do with defaults: what is asked for is this host as it is now. */
+static struct config *defaults(const struct cli *cli, struct err *e)
+{
+    static const char least[] = "[agent]\nregion = none\nenv = none\n";
+    const struct config_source source = {.name = "defaults",
+                                         .text = {(const uint8_t *)least, sizeof least - 1}};
+    struct config *c;
+    struct buf report;
+
+    buf_init(&report, NULL, 1 << 16);
+    c = config_parse(&source, 1, program.rows, program.n_rows, &report, e);
+    buf_free(&report);
+    (void)fprintf(stderr, "%s: %s is not there: sampling with defaults\n", program.name, cli->file);
+    return c;
+}
 
 static int check(const struct config *c, const struct cli *cli, struct buf *report, struct err *e)
 {
@@ -153,8 +189,7 @@ static int sample(const struct cli *cli, const struct config *c, const char *roo
     struct buf out;
     int rc;
 
-    if (once_format_of(format ? format : "prom", &p.format) != 0)
-        return cli_usage(&program, "--format takes prom, json or table");
+    (void)once_format_of(format ? format : "prom", &p.format);
     p.log = log_new(&to_stderr, &e);
     buf_init(&out, NULL, 64 << 20);
     rc = p.only ? once_try(&p, &out, &e) : once_run(&p, &out, &e);
@@ -185,9 +220,17 @@ static int go(const struct cli *cli)
     struct err e = {0};
     int status;
 
+    bool once = cli_given(&program, cli, "once") || cli_given(&program, cli, "test");
+
+    status = check_words(cli, once);
+    if (status != CLI_GO_ON)
+        return status;
     if (cli_given(&program, cli, "list"))
         return list();
-    status = cli_config(&program, cli, &r.config);
+    if (once && !cli->n_words && cli->verb == CLI_RUN && cli->file == program.file && access(cli->file, F_OK))
+        r.config = defaults(cli, &e);
+    if (!r.config)
+        status = cli_config(&program, cli, &r.config);
     if (status != CLI_GO_ON)
         return status;
     if (cli->n_words)

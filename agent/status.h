@@ -26,8 +26,9 @@ int status_json(const struct status *s, struct buf *out);
 int status_text(const struct status *s, struct buf *out);
 int status_spool_text(const struct spool_totals *t, struct wall now, struct buf *out);
 
-/* status_io.c: the verbs, spoken to a running agent by its socket. `words` as given on the command line,
- * the first of them "status" or "spool". Prints to stdout and stderr; returns the exit status. */
+/* status_io.c: the verbs, spoken to a running agent by its socket. `words` as given on the command line. */
+bool status_is_verb(char **words, size_t n, bool json); /* n > 0 */
+/* Prints to stdout and stderr; returns the exit status. */
 int status_verb(const char *socket, char **words, size_t n, bool json);
 
 #endif

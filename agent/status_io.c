@@ -34,30 +34,39 @@ static const struct {
     {"spool", "dead", "POST", "/spool/dead", false},
 };
 
-int status_verb(const char *socket, char **words, size_t n, bool json)
+/* The index of what the words ask for; -1. */
+static int find(char **words, size_t n, bool json)
 {
-    struct http_client_params p = {.max_connections = 1};
-    struct asking a = {.status = EXIT_USAGE};
-    struct http_request r = {.unix_socket = socket, .timeout = span_s(60), .fresh = true};
-    struct http_client *c = NULL;
-    char url[64] = "";
-    struct err e = {0};
-
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         size_t want = verbs[i].word ? 2 : 1;
 
-        if (n != want || strcmp(words[0], verbs[i].verb) != 0 || verbs[i].json != json ||
-            (verbs[i].word && strcmp(words[1], verbs[i].word) != 0))
-            continue;
-        (void)snprintf(url, sizeof url, "http://localhost%s", verbs[i].path);
-        r.method = verbs[i].method;
-        r.url = url;
+        if (n == want && strcmp(words[0], verbs[i].verb) == 0 && verbs[i].json == json &&
+            (!verbs[i].word || strcmp(words[1], verbs[i].word) == 0))
+            return (int)i;
     }
-    if (!*url) {
-        (void)fprintf(stderr, "securebase-agent: expected status [--json], or spool stat|verify|dead|drop\n");
+    return -1;
+}
+
+bool status_is_verb(char **words, size_t n, bool json)
+{
+    return find(words, n, json) >= 0;
+}
+
+int status_verb(const char *socket, char **words, size_t n, bool json)
+{
+    struct http_client_params p = {.max_connections = 1};
+    struct asking a = {.status = 1};
+    struct http_request r = {.unix_socket = socket, .timeout = span_s(60), .fresh = true};
+    struct http_client *c = NULL;
+    int i = find(words, n, json);
+    char url[64];
+    struct err e = {0};
+
+    if (i < 0)
         return EXIT_USAGE;
-    }
-    a.status = 1;
+    (void)snprintf(url, sizeof url, "http://localhost%s", verbs[i].path);
+    r.method = verbs[i].method;
+    r.url = url;
     a.loop = loop_new(&e);
     if (a.loop)
         c = http_client_new(a.loop, &p, &e);

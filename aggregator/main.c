@@ -59,7 +59,7 @@ static int run(const struct cli *cli, struct config *config, struct log *log)
     int rc;
 
     if (!a) {
-        LOG(log, LOG_ERROR, "main", "can't start", kv_e(&e));
+        LOG(log, LOG_ERROR, "main", "cannot start", kv_e(&e));
         return e.code == ERR_CONFIG ? EXIT_CONFIG : 1;
     }
     rc = aggregator_run(a);
@@ -98,7 +98,9 @@ int main(int argc, char **argv)
     program.n_rows = aggregator_sections(rows);
     status = cli_parse(&program, argc, argv, &cli);
     if (status == CLI_GO_ON && cli.n_words && !aggregator_is_verb(cli.words[0]))
-        status = cli_usage(&program, "\"%s\" is not a verb: there is verify-store", cli.words[0]);
+        status = cli_usage(&program, "found \"%s\", expected verify-store", cli.words[0]);
+    if (status == CLI_GO_ON && cli.verb != CLI_CHECK && cli_given(&program, &cli, "online"))
+        status = cli_usage(&program, "--online goes with --check-config");
     if (status == CLI_GO_ON)
         status = cli_config(&program, &cli, &config);
     if (status != CLI_GO_ON)

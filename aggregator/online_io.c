@@ -79,11 +79,11 @@ static int check_state(const char *dir)
     (void)snprintf(what, sizeof what, "[aggregator] state_dir = %s", dir);
     if (stat(dir, &st) == 0) {
         if (!S_ISDIR(st.st_mode) || access(dir, W_OK | X_OK) != 0)
-            code = err_sys(&e, ERR_IO, S_ISDIR(st.st_mode) ? errno : ENOTDIR, "can't be written");
+            code = err_sys(&e, ERR_IO, S_ISDIR(st.st_mode) ? errno : ENOTDIR, "cannot be written");
     } else {
         (void)snprintf(parent, sizeof parent, "%.*s", (int)(strrchr(dir, '/') - dir), dir);
         if (*parent && access(parent, W_OK | X_OK) != 0)
-            code = err_sys(&e, ERR_IO, errno, "is not there, and can't be made in %s", parent);
+            code = err_sys(&e, ERR_IO, errno, "is not there, and cannot be made in %s", parent);
     }
     return say(what, code, &e);
 }

@@ -1,4 +1,5 @@
 /* sbctl's connection to an aggregator: one loop that runs while a request is under way. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -25,19 +26,23 @@ struct ctl {
 static int read_token(struct ctl *c, const char *token, struct err *e)
 {
     char text[1024] = "";
+    size_t n;
     FILE *f;
 
     if (strncmp(token, "file:", 5) != 0)
         return err_set(e, ERR_CONFIG,
-                       "--token: file:PATH is allowed, so that no secret stands in a command line");
+                       "--token: expected file:PATH, so that no secret stands in a command line");
     f = fopen(token + 5, "re");
-    if (!f || !fgets(text, sizeof text, f)) {
-        if (f)
-            (void)fclose(f);
-        return err_set(e, ERR_IO, "--token: %s can't be read", token + 5);
-    }
+    if (!f)
+        return err_sys(e, ERR_IO, errno, "--token: %s", token + 5);
+    n = fread(text, 1, sizeof text - 1, f);
     (void)fclose(f);
-    text[strcspn(text, "\r\n")] = 0;
+    text[n] = 0;
+    n = strcspn(text, "\r\n");
+    if (!n || n >= sizeof text - 1)
+        return err_set(e, ERR_IO, "--token: %s: expected one line of 1 to %zu bytes", token + 5,
+                       sizeof text - 2);
+    text[n] = 0;
     (void)snprintf(c->authorization, sizeof c->authorization, "Bearer %s", text);
     return 0;
 }

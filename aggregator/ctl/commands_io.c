@@ -46,7 +46,7 @@ static int fetch(struct ctl *c, const struct ctl_options *o, const char *path,
 
 static int no_arguments(int argc, char **argv, struct err *e)
 {
-    return argc ? err_set(e, ERR_CONFIG, "\"%s\": no argument is expected here", argv[0]) : 0;
+    return argc ? err_set(e, ERR_CONFIG, "found \"%s\", expected no argument", argv[0]) : 0;
 }
 
 int ctl_status(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
@@ -83,7 +83,7 @@ static int forget(struct ctl *c, const struct ctl_options *o, const char *agent,
     int rc;
 
     if (!o->reason)
-        return err_set(e, ERR_CONFIG, "agents forget: --reason TEXT is needed");
+        return err_set(e, ERR_CONFIG, "forget: --reason TEXT is needed");
     buf_init(&path, NULL, 8192);
     buf_init(&out, NULL, 65536);
     buf_str(&path, "/api/v1/agents/forget?agent=");
@@ -107,7 +107,7 @@ int ctl_agents(struct ctl *c, const struct ctl_options *o, int argc, char **argv
     if (argc == 2 && strcmp(argv[0], "forget") == 0)
         return forget(c, o, argv[1], e);
     if (argc)
-        return err_set(e, ERR_CONFIG, "agents: nothing, or \"forget AGENT\", is expected");
+        return err_set(e, ERR_CONFIG, "expected no argument, or forget AGENT --reason TEXT");
     return fetch(c, o, "/api/v1/agents?limit=10000", show_agents_now, e);
 }
 
@@ -120,7 +120,7 @@ int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char *
     int rc;
 
     if (argc > 1)
-        return err_set(e, ERR_CONFIG, "percentiles: one METRIC is expected");
+        return err_set(e, ERR_CONFIG, "found %d arguments, expected one METRIC at most", argc);
     buf_init(&path, NULL, 16384);
     buf_str(&path, "/api/v1/percentiles");
     for (int i = 0; i < 3; i++) {

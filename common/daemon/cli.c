@@ -57,10 +57,12 @@ void cli_help(const struct cli_program *p, struct buf *out)
     if (p->usage)
         buf_str(out, p->usage);
     buf_fmt(out, "%s\n\n", p->sentence);
-    (void)snprintf(text, sizeof text, "configuration (default %.80s)", p->file);
+    (void)snprintf(text, sizeof text, "read this configuration (default %.80s)", p->file);
     help_line("-c, --config FILE", text, out);
     help_line("--check-config", "check the configuration, say what is wrong, and end", out);
     help_line("--print-config", "print the effective configuration with the origin of each value, and end",
+              out);
+    help_line("--print-example", "print an example configuration: each option with its default, and end",
               out);
     for (i = 0; i < p->n_flags; i++) {
         const struct cli_flag *f = &p->flags[i];

@@ -56,7 +56,7 @@ struct cli {
 
 /* Reads the command line into *cli. CLI_GO_ON, or the status to exit with: 2 after a usage error (said on
  * stderr), 0 after --help,
- * --version, --print-example or --print-manual (the last two are for the build). */
+ * --version, --print-example or --print-manual (the last is for the build). */
 int cli_parse(const struct cli_program *p, int argc, char **argv, struct cli *cli);
 
 /* Whether a flag was given, and its value ("" without one; NULL

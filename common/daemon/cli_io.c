@@ -152,6 +152,10 @@ int cli_config(const struct cli_program *p, const struct cli *cli, struct config
         (void)fwrite(report.data, report.len, 1, stderr);
     else if (!*config)
         (void)fprintf(stderr, "%s\n", e.text);
+    if (!*config && access(cli->file, F_OK))
+        (void)fprintf(stderr,
+                      "%s: -c FILE names another configuration; --print-example prints one to begin with\n",
+                      p->name);
     if (!*config) {
         status = EXIT_CONFIG;
     } else if (cli->verb == CLI_CHECK) {

@@ -18,6 +18,6 @@ _securebase_agent()
         return
         ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --print-config --once --format --test --list --root --json --version --help status spool" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --print-config --print-example --once --format --test --list --root --json --version --help status spool" -- "$cur")
 }
 complete -F _securebase_agent securebase-agent

@@ -7,6 +7,6 @@ _securebase_aggregator()
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
     fi
-    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --online --print-config --version --help verify-store" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --online --print-config --print-example --version --help verify-store" -- "$cur")
 }
 complete -F _securebase_aggregator securebase-aggregator

@@ -252,5 +252,5 @@ def test_completion():
     assert "--by" in complete("sbctl", "percentiles", "--")
     assert "--by" not in complete("sbctl", "status", "--")
     assert complete("securebase-agent", "--once", "--format", "j") == ["json"]
-    assert complete("securebase-agent", "spool", "") == ["stat", "verify", "drop"]
+    assert complete("securebase-agent", "spool", "") == ["stat", "verify", "dead", "drop"]
     assert complete("securebase-aggregator", "ver") == ["verify-store"]
