@@ -135,7 +135,7 @@ lint: all unit-objects
 	@$(PYTHON) tests/lint/lint.py $(BUILD)
 unit-objects: $(call obj,$(AGENT) $(AGGR) $(CTL) $(COMMON))
 
-e2e: all $(TOOLS)
+e2e: all $(TOOLS) $(BUILD)/bench/load_tls
 	@$(PYTHON) tests/e2e/run.py $(PYTEST)
 
 # What CI runs. Each runner prints its own closing lines.
