@@ -132,6 +132,7 @@ replay-run: $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ))
 	@sh tests/fuzz/run.sh replay $^
 
 lint: all unit-objects
+	@$(PYTHON) tests/lint/selftest.py "$(CC)"
 	@$(PYTHON) tests/lint/lint.py $(BUILD)
 unit-objects: $(call obj,$(AGENT) $(AGGR) $(CTL) $(COMMON))
 

@@ -78,7 +78,8 @@ static int check_words(const struct cli *cli, bool once)
     return CLI_GO_ON;
 }
 
-/* Where no configuration is, --once and --test do with defaults: what is asked for is this host as it is now. */
+/* Where no configuration is, --once and --test do with
+ * defaults: what is asked for is this host as it is now. */
 static struct config *defaults(const struct cli *cli, struct err *e)
 {
     static const char least[] = "[agent]\nregion = none\nenv = none\n";

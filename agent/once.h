@@ -46,9 +46,10 @@ struct once_params {
 };
 int once_run(const struct once_params *p, struct buf *out, struct err *e);
 
-/* In try_io.c: tries `only` by itself: a collector or one of its instances, enabled or not ("cpu", "redis main"), "probe" or
- * "probe LABEL" (each is run once), "statsd" (listens for `listen`, as configured). What it gave is appended to out; 0, or an
- * error with a sentence when it did not go well, was given nothing, or is not there. */
+/* In try_io.c: tries `only` by itself: a collector or one of its instances, enabled or
+ * not ("cpu", "redis main"), "probe" or "probe LABEL" (each is run once), "statsd"
+ * (listens for `listen`, as configured). What it gave is appended to out; 0, or an error
+ * with a sentence when it did not go well, was given nothing, or is not there. */
 int once_try(const struct once_params *p, struct buf *out, struct err *e);
 /* What can be tried, a line for each. */
 void once_list(struct buf *out);

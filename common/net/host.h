@@ -11,7 +11,8 @@
 bool host_split(const char *text, char *name, size_t cap, unsigned *port);
 /* True for host:port texts that only this machine can reach: localhost, an address of 127.0.0.0/8, ::1. */
 bool host_is_loopback(const char *address);
-/* Whether a URL is http:// to such a host. No user may stand in it: "localhost:80@" is one, before another host. */
+/* Whether a URL is http:// to such a host. No user may stand
+ * in it: "localhost:80@" is one, before another host. */
 bool host_url_is_loopback(const char *url);
 /* Whether a Host header (NULL when absent: false) names
  * localhost, 127.0.0.1, ::1 or the listening address. */

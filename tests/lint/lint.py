@@ -4,11 +4,15 @@
  pure      every object not made from *_io.c, main.c or a driver needs only symbols of ours and of allowed.txt
  state     no writable data outside main.c
  banned    calls that no file may make
- includes  down the road or into common/, never back up
+ includes  by full path; down the road or into common/, never back up; the inside of a room from that room alone
  #if       none inside functions
+ size      no file of more than 700 lines, no function of more than 100 (tests excepted), no line of more than 120
+ opening   every file begins with what it is for
+ unsaid    no note to do it later
  format    clang-format, where it is installed
 
-Prints the largest files and functions at the end: a prompt to look, not a limit. Exit status 1 when a rule is broken.
+Prints the largest files and functions at the end: a prompt to look. Exit status 1 when a rule is broken. Works on the folder
+that it is run in; tests/lint/selftest.py breaks each rule and sees it refused.
 """
 import os
 import re
@@ -23,8 +27,11 @@ BANNED = """strcpy strcat sprintf vsprintf gets strtok atoi atof atol atoll strn
 rand srand random tmpnam tempnam mktemp localtime gmtime ctime asctime alloca stpcpy getwd""".split()
 # Rooms in the order of the road. A file may include from its own room, from rooms behind it, and from common/.
 ROAD = ["agent/guard", "agent/collectors", "agent/inputs", "agent/ship",
-        "aggregator/ingest", "aggregator/series", "aggregator/slo", "aggregator/alert", "aggregator/failover",
+        "aggregator/ingest", "aggregator/store", "aggregator/series", "aggregator/slo", "aggregator/alert", "aggregator/failover",
         "aggregator/notify", "aggregator/actions", "aggregator/expose", "aggregator/export"]
+FILE_MOST, FUNCTION_MOST, WIDTH_MOST = 700, 100, 120
+# Headers that a room keeps to itself.
+INSIDE = re.compile(r"(_in|_private|_internal)\.h$")
 COMMON = ["common/probe", "common/daemon", "common/net", "common/config", "common/wire", "common/sketch", "common/base"]
 
 faults = []
@@ -112,7 +119,7 @@ def check_objects(build):
             fault("state", p, f"{writable(objects[p])} bytes of writable file-level data")
         for s in table[p][0]:
             if re.sub(r"^__(.*)_chk$", r"\1", s) in BANNED:
-                fault("banned", p, f"calls {s}")
+                fault("banned", p, f"calls {s}, as its object has it")
     return pure, len(files)
 
 
@@ -124,11 +131,18 @@ def check_includes(path, lines):
     top = path.split("/")[0]
     for n, line in enumerate(lines, 1):
         m = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
-        if not m or not m.group(1).startswith(ROOMS):
+        if not m or m.group(1) == "version.h":
             continue
         target = m.group(1)
         other = target.split("/")[0]
         where = f"{path}:{n}"
+        if not target.startswith(ROOMS + ("tests/",)) or ".." in target:
+            fault("includes", where, f"{target} is not a path from the top")
+            continue
+        if INSIDE.search(target) and os.path.dirname(path) != os.path.dirname(target):
+            fault("includes", where, f"{target} is the inside of another room")
+        if target.startswith("tests/") and top != "tests":
+            fault("includes", where, f"{top}/ may not include {target}")
         if top == "tests" or other == "common" and top != "common":
             continue
         if other != top:
@@ -152,22 +166,46 @@ def functions(lines):
             start = None
 
 
+def check_calls(path, lines):
+    """By the source as well: a compiler may make another call of the one that was written (strtol of atoi)."""
+    blank = lambda m: re.sub(r"[^\n]", " ", m.group(0))
+    code = re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, "\n".join(lines), flags=re.S)
+    for m in re.finditer(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(", code):
+        fault("banned", f"{path}:{code[:m.start()].count(chr(10)) + 1}", f"calls {m.group(1)}")
+
+
+def check_lines(path, lines):
+    if not lines[0].startswith("/*"):
+        fault("opening", f"{path}:1", "a file opens with its purpose")
+    for n, line in enumerate(lines, 1):
+        if len(line) > WIDTH_MOST:
+            fault("size", f"{path}:{n}", f"{len(line)} columns; at most {WIDTH_MOST}")
+        if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+            fault("unsaid", f"{path}:{n}", "a note to do it later")
+
+
 def check_text(files):
     largest_files, largest_functions = [], []
     for path in files:
         with open(path, encoding="utf-8") as f:
             lines = f.read().split("\n")
         check_includes(path, lines)
-        if path.endswith(".c") and path.startswith(ROOMS):
-            largest_files.append((len(lines), path))
-            inside = [(s, s + n) for s, n in functions(lines)]
-            for s, n in functions(lines):
-                largest_functions.append((n, f"{path}:{s - 1}"))
-            for n, line in enumerate(lines, 1):
-                if re.match(r"\s*#\s*if", line) and any(a <= n < b for a, b in inside):
-                    fault("#if", f"{path}:{n}", "inside a function")
-            if not lines[0].startswith("/*"):
-                fault("opening", f"{path}:1", "a file opens with its purpose")
+        check_lines(path, lines)
+        if path.startswith(ROOMS):
+            check_calls(path, lines)
+        if not path.endswith(".c") or not path.startswith(ROOMS):
+            continue
+        largest_files.append((len(lines), path))
+        if len(lines) > FILE_MOST:
+            fault("size", path, f"{len(lines)} lines; at most {FILE_MOST}")
+        inside = list(functions(lines))
+        for start, length in inside:
+            largest_functions.append((length, f"{path}:{start - 1}"))
+            if length > FUNCTION_MOST:
+                fault("size", f"{path}:{start - 1}", f"a function of {length} lines; at most {FUNCTION_MOST}")
+        for n, line in enumerate(lines, 1):
+            if re.match(r"\s*#\s*if", line) and any(s <= n < s + length for s, length in inside):
+                fault("#if", f"{path}:{n}", "inside a function")
     return largest_files, largest_functions
 
 

@@ -1,6 +1,7 @@
-/* The spool on a disk that fails: a layer below SQLite counts each write, sync, truncation, creation and removal of a file, and
- * ends the process at one of them, or lets it fail, once or for a while. After every one of them: nothing that was put and
- * not given up is lost, nothing is given out under a number that another batch had, and the counters balance. */
+/* The spool on a disk that fails: a layer below SQLite counts each write, sync, truncation,
+ * creation and removal of a file, and ends the process at one of them, or lets it fail, once
+ * or for a while. After every one of them: nothing that was put and not given up is lost,
+ * nothing is given out under a number that another batch had, and the counters balance. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -271,7 +272,8 @@ static void say(int fd, char what, uint64_t a, uint64_t b, uint64_t c)
     assert_int_equal(write(fd, line, sizeof line), sizeof line);
 }
 
-/* Puts and acknowledgements in turn, telling of each: P id when a batch is on disk, D epoch seq id when it was sent. */
+/* Puts and acknowledgements in turn, telling of each: P id when
+ * a batch is on disk, D epoch seq id when it was sent. */
 static void work(int fd, int64_t now_s, uint64_t first_id)
 {
     struct spool_store *s = open_store(now_s);
