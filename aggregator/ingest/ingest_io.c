@@ -438,6 +438,7 @@ static void forget(void *arg)
         end_call(c, err_set(c->e, ERR_NOTFOUND, "no agent %s is known", c->agent));
         return;
     }
+    g->next_persist = loop_mono(g->loop); /* so that an old roll-up brings nobody back */
     rc = journal_forget_agent(g->journal, agent, forgotten, c);
     if (rc != 0)
         forgotten(c, rc);

@@ -70,12 +70,11 @@ static int replay(struct ingest *g, const struct journal_entry *entry, struct er
 {
     bool known = admission_knows(g->admission, entry->batch.agent),
          contained = entry->position <= g->persisted;
-    int rc;
+    int rc = 0;
 
-    if (!known && contained)
-        return 0;
-    rc = intake_replay(&g->in, entry, contained, e);
-    if (!known)
+    if (known || !contained)
+        rc = intake_replay(&g->in, entry, contained, e);
+    if (!known) /* roll-ups that were written before it was forgotten have brought it back as well */
         (void)series_forget_agent(g->series, entry->batch.agent);
     return rc;
 }

@@ -196,6 +196,21 @@ def test_an_agent_is_forgotten_once_per_request_and_comes_back(plain):
         assert s.entry() is None and not s.host_lines()
         assert not any(f'instance="{s.agent}"' in k for k in g.metrics())
     assert other.entry() and other.host_lines()
+    for restart in range(2):  # nor does it come back from a file: the journal's, or roll-ups that are older than the act
+        g.kill()
+        g.start()
+        assert s.entry() is None and not s.host_lines()
+        assert other.entry() and other.host_lines()
+        if restart == 0:
+            s.close()
+            s.epoch, s.seq = s.epoch + 1, 1
+            s.definitions(s.resource)
+            s.good()
+            s.visible(1)
+            assert g.stop() == 0
+            g.start()
+            assert s.entry() and s.host_lines()
+            assert curl(g, forget(s.agent, "e"), "-X", "POST")[0] == 200
     s.close()
     s.epoch, s.seq = s.epoch + 1, 1
     s.definitions(s.resource)
@@ -206,7 +221,7 @@ def test_an_agent_is_forgotten_once_per_request_and_comes_back(plain):
     other.close()
     assert g.stop() == 0
     acts = [(reason, number) for who, what, reason, number in audit(g) if s.agent in what and who == f"uid {os.getuid()}"]
-    assert [a for a in acts if a[1] in ("c", "d")] == [("retired", "c"), ("again; it's gone", "d")]
+    assert [a for a in acts if a[1] in "cde"] == [("retired", "c"), ("retired", "e"), ("again; it's gone", "d")]
 
 
 # ---- how a page is asked for ---------------------------------------------------------------------------------------------
