@@ -10,6 +10,7 @@
 #include "common/base/map.h"
 
 #define DAY_MS (24 * 3600 * 1000LL)
+enum { STATE_CAP = 64 << 10 }; /* of one encoded watermark */
 
 struct digest {
     uint64_t seq, head; /* first 8 bytes */
@@ -419,6 +420,44 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
     d.position = position;
     put_digest(a, x, &d);
     return 0;
+}
+
+static int tell_epoch(const struct agent *g, const struct epoch *x, const struct admission_listener *to,
+                      struct buf *state)
+{
+    static const uint64_t none[WIRE_REFUSALS];
+    const struct wire_str id = {g->id, g->id_len};
+    int code;
+
+    buf_clear(state);
+    watermark_encode(&x->w, state);
+    if (state->full)
+        return ERR_NOMEM;
+    code = to->watermark(to->arg, id, x->epoch, buf_bytes(state));
+    for (uint32_t i = 0; i < x->n && code == 0; i++) {
+        const struct digest *d = &x->ring[(x->first + i) % x->n]; /* first is 0 until the ring is full */
+        uint8_t bytes[16] = {0};
+
+        memcpy(bytes, &d->head, sizeof d->head);
+        code = to->digest(to->arg, id, x->epoch, d->seq, bytes, d->refused ? d->refused : none, d->position);
+    }
+    return code;
+}
+
+int admission_tell(const struct admission *a, const struct admission_listener *to)
+{
+    const struct agent *g;
+    struct buf state;
+    size_t i = 0;
+    int code = 0;
+
+    buf_init(&state, a->p.mem, STATE_CAP);
+    while (code == 0 && (g = map_next(&a->agents, &i)))
+        for (uint32_t k = 0; k < g->n_epochs && code == 0; k++)
+            if (g->epochs[k].w.top) /* else its first batch is under way */
+                code = tell_epoch(g, &g->epochs[k], to, &state);
+    buf_free(&state);
+    return code;
 }
 
 bool admission_knows(const struct admission *a, struct wire_str agent)

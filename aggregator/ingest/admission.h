@@ -68,6 +68,16 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
                              const uint8_t digest[16], const uint64_t refused[WIRE_REFUSALS],
                              int64_t position);
 
+/* Tells all that was committed, as the two above take it: of each epoch its watermark, then its digests (8 bytes of each, then
+ * zeros) by rising position. Texts and bytes are borrowed for the call. Ends with the first code that is not 0. ERR_NOMEM. */
+struct admission_listener {
+    int (*watermark)(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state);
+    int (*digest)(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq, const uint8_t digest[16],
+                  const uint64_t refused[WIRE_REFUSALS], int64_t position);
+    void *arg;
+};
+int admission_tell(const struct admission *a, const struct admission_listener *to);
+
 bool admission_knows(const struct admission *a, struct wire_str agent);
 int admission_forget(struct admission *a, struct wire_str agent); /* ERR_NOTFOUND */
 /* Forgets up to `most` agents whose last batch was taken longer ago than `keep`: nothing of that age would

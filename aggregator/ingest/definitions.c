@@ -338,6 +338,32 @@ size_t definitions_expire(struct definitions *d, int64_t position, struct wall b
     return n;
 }
 
+static int tell_holder(const struct holder *o, const struct definitions_listener *to)
+{
+    const struct hold *h;
+    size_t i = 0;
+    int code = 0;
+
+    while (code == 0 && (h = map_next(&o->holds, &i)))
+        if (h->durable)
+            code = to->hold(to->arg, &h->def->hash, (struct wire_str){o->id, o->id_len});
+    return code;
+}
+
+int definitions_tell(const struct definitions *d, const struct definitions_listener *to)
+{
+    const struct definition *x;
+    const struct holder *o;
+    size_t i = 0;
+    int code = 0;
+
+    while (code == 0 && (x = map_next(&d->known, &i)))
+        code = to->definition(to->arg, &(struct wire_entry){x->hash, x->raw});
+    for (i = 0; code == 0 && (o = map_next(&d->holders, &i));)
+        code = tell_holder(o, to);
+    return code;
+}
+
 struct definitions_stats definitions_stats(const struct definitions *d)
 {
     return d->stats;

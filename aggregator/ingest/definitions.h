@@ -75,6 +75,15 @@ typedef void (*definitions_dropped)(void *arg, const struct wire_hash *hash, str
 size_t definitions_expire(struct definitions *d, int64_t position, struct wall before, size_t most,
                           definitions_dropped fn, void *arg);
 
+/* Tells each definition, and each hold that is durable. Texts and bytes are borrowed for the call. Ends with the first code that
+ * is not 0. */
+struct definitions_listener {
+    int (*definition)(void *arg, const struct wire_entry *entry);
+    int (*hold)(void *arg, const struct wire_hash *hash, struct wire_str agent);
+    void *arg;
+};
+int definitions_tell(const struct definitions *d, const struct definitions_listener *to);
+
 struct definitions_stats {
     uint64_t definitions, holds, bytes;
 };

@@ -94,6 +94,9 @@ static const struct count counts[] = {
          "expired_agents_total", "",
          "Agents whose watermarks were let go, because nothing as old as their last batch would be taken."),
      F(expired_agents)},
+    {COUNTER("journal_renewals_total", "",
+             "Times that a journal damaged while running was made anew from memory."),
+     F(renewals)},
     {COUNTER("snapshots_total", "", "Snapshots of the series made for readers."), F(snapshots)},
 };
 #undef F

@@ -19,6 +19,7 @@ struct figures {
     uint64_t values, frame_bytes, payload_bytes; /* of accepted batches */
     uint64_t parked;                             /* batches that waited for another one of their agent */
     uint64_t replayed, unreadable;               /* journal entries at start */
+    uint64_t renewals;                           /* journals begun from memory */
     uint64_t persists, failed_persists, pruned_definitions, expired_agents, snapshots;
     struct sketch took; /* seconds from a batch's receipt to its answer, accepted ones only */
 };

@@ -86,6 +86,7 @@ static void tick(void *arg)
         g->next_persist = mono_add(now, g->persist_every);
         ingest_persist(g);
     }
+    ingest_renew(g);
     timer_set(g->tick, g->persist_every.ns < span_ms(TICK_MS).ns ? g->persist_every : span_ms(TICK_MS));
 }
 
@@ -196,12 +197,17 @@ static int open_stores(struct ingest *g, const struct ingest_params *p, struct e
         journal_open(&(struct journal_params){.path = path,
                                               .loop = g->loop,
                                               .log = g->log,
-                                              .max_queue_bytes = (uint64_t)option_int(s, "max_queue")},
+                                              .max_queue_bytes = (uint64_t)option_int(s, "max_queue"),
+                                              .damaged = ingest_journal_damaged,
+                                              .arg = g},
                      e);
     if (!g->journal)
         return e->code;
     (void)snprintf(path, sizeof path, "%s/history.db", p->state_dir);
-    g->history = history_open(&(struct history_params){.path = path, .loop = g->loop, .log = g->log}, e);
+    g->history = history_open(
+        &(struct history_params){
+            .path = path, .loop = g->loop, .log = g->log, .damaged = ingest_history_damaged, .arg = g},
+        e);
     return g->history ? 0 : e->code;
 }
 

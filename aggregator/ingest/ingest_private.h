@@ -53,6 +53,8 @@ struct ingest {
     struct mono next_persist;
     int64_t position, persisted; /* of the journal: applied last; contained in the history */
     bool persisting, pruning;
+    /* renew_io.c: the journal is damaged; the history holds what it held; a new one is being written */
+    bool journal_lost, saved, filling;
     struct complaint complaint;
     struct figures f;
 };
@@ -69,5 +71,10 @@ struct span ingest_epochs_keep(const struct section *ingest);
 int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e);
 int ingest_restore(struct ingest *g, struct err *e); /* after that; blocking, before the loop runs */
 void ingest_persist(struct ingest *g);               /* when it is due and possible */
+
+/* ---- renew_io.c ---- */
+void ingest_journal_damaged(void *arg); /* `damaged` of the journal, of the history */
+void ingest_history_damaged(void *arg);
+void ingest_renew(struct ingest *g); /* goes on with it, when there is something to do */
 
 #endif

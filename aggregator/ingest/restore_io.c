@@ -279,6 +279,7 @@ static void prune(struct ingest *g)
 struct persist {
     struct ingest *g;
     int64_t position;
+    bool saves; /* begun after the journal was lost: holds all there was */
 };
 
 static void persisted(void *arg, int code)
@@ -292,9 +293,11 @@ static void persisted(void *arg, int code)
     g->f.failed_persists += code != 0;
     if (code == 0) {
         g->persisted = p->position;
+        g->saved = g->saved || p->saves;
         prune(g);
         if (g->journal)
             expire_agents(g);
+        ingest_renew(g);
     }
     mem_free(&g->state_mem, p, sizeof *p);
 }
@@ -311,7 +314,7 @@ void ingest_persist(struct ingest *g)
 
     if (g->persisting || !(p = mem_alloc(&g->state_mem, sizeof *p)))
         return;
-    p->g = g;
+    *p = (struct persist){.g = g, .saves = g->journal_lost};
     if (history_begin(g->history) != 0) {
         mem_free(&g->state_mem, p, sizeof *p);
         return;

@@ -231,3 +231,35 @@ void series_taken(struct series_set *s, bool stored)
             settle_group(s->percentiles[i]->groups[g], stored);
     }
 }
+
+static void unstore(uint8_t *state)
+{
+    if (*state & STORED)
+        *state |= DIRTY;
+}
+
+static void unstore_group(struct group *g)
+{
+    const struct percentile_def *d = g->percentile->def;
+
+    for (uint32_t i = 0; i < g->n_hosts; i++)
+        unstore(&g->hosts[i]->state);
+    if (!g->sketches)
+        return;
+    unstore(&g->sketches->state);
+    for (uint32_t w = 0; w < d->n_windows; w++) {
+        for (uint32_t i = 0; i < d->windows[w].cells; i++)
+            unstore(&g->sketches->rings[w].cells[i].state);
+    }
+}
+
+void series_untaken(struct series_set *s)
+{
+    for (uint32_t i = 0; i < s->n_agents; i++)
+        unstore(&s->agents[i]->state);
+    for (uint32_t i = 0; i < s->n_percentiles; i++) {
+        unstore(&s->percentiles[i]->state);
+        for (uint32_t g = 0; g < s->percentiles[i]->n; g++)
+            unstore_group(s->percentiles[i]->groups[g]);
+    }
+}

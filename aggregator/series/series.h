@@ -76,6 +76,8 @@ struct snapshot *series_snapshot(struct series_set *s, struct wall now);
 typedef int (*series_record)(void *arg, struct bytes key, struct bytes value);
 int series_take(struct series_set *s, int64_t *position, series_record fn, void *arg);
 void series_taken(struct series_set *s, bool stored); /* false: what was taken counts as changed again */
+/* The store has lost all that it held: everything counts as changed again. No taking may be under way. */
+void series_untaken(struct series_set *s);
 /* At start, each stored record, then the position. *stale: the record belongs to a section that is gone or
  * changed, and will be deleted with the next taking. */
 int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e);

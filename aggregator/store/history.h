@@ -18,6 +18,10 @@ struct history_params {
     const char *path;  /* state_dir/history.db */
     struct loop *loop; /* borrowed */
     struct log *log;   /* borrowed */
+    /* On the loop: the file was found damaged while running. The next set that is committed must hold all records, and makes a
+     * new file; each set before fails, and it fails until one succeeds. */
+    void (*damaged)(void *arg);
+    void *arg;
 };
 struct history *history_open(const struct history_params *p, struct err *e);
 void history_close(struct history **h); /* finishes what waits; callbacks are called before it returns */

@@ -22,6 +22,9 @@ struct history {
     struct store *store;
     struct set *set; /* under way; the store's from history_commit on */
     bool committing;
+    bool whole; /* the next set makes a new file */
+    void (*damaged)(void *arg);
+    void *arg;
 };
 
 struct set {
@@ -94,6 +97,7 @@ static void done_set(struct store_job *job, int code)
     struct set *s = (struct set *)job;
 
     s->history->committing = false;
+    s->history->whole = s->history->whole && code != 0;
     s->done(s->arg, code);
     free_set(&s);
 }
@@ -139,6 +143,7 @@ void history_commit(struct history *h, int64_t position, void (*done)(void *arg,
     s->done = done;
     s->arg = arg;
     s->job.bytes = s->records.len;
+    s->job.fills = h->whole;
     rc = s->records.full ? ERR_NOMEM : store_submit(h->store, &s->job);
     h->committing = rc == 0;
     if (rc != 0) {
@@ -152,6 +157,15 @@ void history_abandon(struct history *h)
     free_set(&h->set);
 }
 
+static void on_damage(void *arg)
+{
+    struct history *h = arg;
+
+    h->whole = true;
+    if (h->damaged)
+        h->damaged(h->arg);
+}
+
 struct history *history_open(const struct history_params *p, struct err *e)
 {
     struct history *h = calloc(1, sizeof *h);
@@ -160,12 +174,16 @@ struct history *history_open(const struct history_params *p, struct err *e)
         (void)err_set(e, ERR_NOMEM, "no memory for the history");
         return NULL;
     }
+    h->damaged = p->damaged;
+    h->arg = p->arg;
     h->store = store_open(&(struct store_params){.name = "history",
                                                  .path = p->path,
                                                  .steps = steps,
                                                  .n_steps = sizeof steps / sizeof steps[0],
                                                  .loop = p->loop,
-                                                 .log = p->log},
+                                                 .log = p->log,
+                                                 .damaged = on_damage,
+                                                 .arg = h},
                           e);
     if (!h->store) {
         free(h);

@@ -1,8 +1,5 @@
 /* What is read back from the journal at start: see journal.h. Rows come from a file that anything may have
  * happened to, so each is checked for its form. */
-#include <sqlite3.h>
-#include <string.h>
-
 #include "aggregator/store/journal_private.h"
 
 static struct wire_str column_str(sqlite3_stmt *st, int i)
@@ -100,6 +97,25 @@ int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct jo
     return rc;
 }
 
+int journal_raise_in(struct db *db, int64_t position, struct err *e)
+{
+    sqlite3_stmt *st =
+        db_prepare(db,
+                   "INSERT INTO sqlite_sequence(name, seq) SELECT 'batches', 0 WHERE NOT EXISTS(SELECT 1 FROM"
+                   " sqlite_sequence WHERE name = 'batches')",
+                   e);
+    int rc = st ? db_run(db, st, e) : e->code;
+
+    if (rc != 0)
+        return rc;
+    st = db_prepare(db, "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'batches'", e);
+    if (!st)
+        return e->code;
+    if (sqlite3_bind_int64(st, 1, position) != SQLITE_OK)
+        return err_set(e, ERR_NOMEM, "journal: no memory");
+    return db_run(db, st, e);
+}
+
 int journal_raise(struct journal *j, int64_t position, struct err *e)
 {
     struct db *db = store_db(j->store);
@@ -120,20 +136,7 @@ int journal_raise(struct journal *j, int64_t position, struct err *e)
         return 0;
     if ((rc = db_begin(db, e)) != 0)
         return rc;
-    st =
-        db_prepare(db,
-                   "INSERT INTO sqlite_sequence(name, seq) SELECT 'batches', 0 WHERE NOT EXISTS(SELECT 1 FROM"
-                   " sqlite_sequence WHERE name = 'batches')",
-                   e);
-    rc = st ? db_run(db, st, e) : e->code;
-    if (rc == 0) {
-        st = db_prepare(db, "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'batches'", e);
-        if (st && sqlite3_bind_int64(st, 1, position) != SQLITE_OK)
-            rc = err_set(e, ERR_NOMEM, "journal: no memory");
-        else
-            rc = st ? db_run(db, st, e) : e->code;
-    }
-    if (rc == 0)
+    if ((rc = journal_raise_in(db, position, e)) == 0)
         return db_commit(db, e);
     db_rollback(db);
     return rc;

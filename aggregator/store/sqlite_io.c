@@ -14,7 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_STATEMENTS = 48, MAX_PATH = 4096, MAX_ASIDE = 64 };
+enum { MAX_STATEMENTS = 48, MAX_PATH = 4096 };
+
+/* Before the first access. */
+#define CAREFUL                                                                                              \
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF;"                          \
+    "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384"
 
 struct db {
     sqlite3 *h;
@@ -95,8 +100,7 @@ static int use_wal(struct db *db, struct err *e)
     return code;
 }
 
-/* Makes the entry of a name in its folder durable. */
-static int sync_folder(const char *path, struct err *e)
+int db_sync_folder(const char *path, struct err *e)
 {
     char dir[MAX_PATH];
     const char *slash = strrchr(path, '/');
@@ -130,7 +134,7 @@ static int make_file(const char *path, struct err *e)
     else if (!S_ISREG(st.st_mode))
         code = err_set(e, ERR_IO, "%s: not a plain file", path);
     (void)close(fd);
-    return code ? code : sync_folder(path, e);
+    return code ? code : db_sync_folder(path, e);
 }
 
 /* Runs the steps from the version of the file on. */
@@ -157,10 +161,7 @@ static int set_up(struct db *db, const char *const *steps, size_t n_steps, struc
     int64_t version = 0, objects = 0;
     int rc;
 
-    if ((rc = db_exec(db,
-                      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA mmap_size=0; PRAGMA trusted_schema=OFF;"
-                      "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384",
-                      e)) != 0 ||
+    if ((rc = db_exec(db, CAREFUL, e)) != 0 ||
         (rc = query_int(db, "PRAGMA user_version", &version, e)) != 0 ||
         (rc = query_int(db, "SELECT count(*) FROM sqlite_schema", &objects, e)) != 0)
         return rc;
@@ -177,14 +178,12 @@ static int set_up(struct db *db, const char *const *steps, size_t n_steps, struc
     return bring_up(db, steps, n_steps, version, e);
 }
 
-struct db *db_open(const char *path, const char *const *steps, size_t n_steps, struct err *e)
+/* A connection and no more. */
+static struct db *connect_to(const char *path, struct err *e)
 {
-    struct db *db = NULL;
+    struct db *db = calloc(1, sizeof *db);
     int rc;
 
-    if (make_file(path, e) != 0)
-        return NULL;
-    db = calloc(1, sizeof *db);
     if (db)
         db->path = strdup(path);
     if (!db || !db->path) {
@@ -201,9 +200,38 @@ struct db *db_open(const char *path, const char *const *steps, size_t n_steps, s
     }
     (void)sqlite3_extended_result_codes(db->h, 1);
     (void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    if (set_up(db, steps, n_steps, e) != 0)
+    return db;
+}
+
+struct db *db_open(const char *path, const char *const *steps, size_t n_steps, struct err *e)
+{
+    struct db *db;
+
+    if (make_file(path, e) != 0)
+        return NULL;
+    db = connect_to(path, e);
+    if (db && set_up(db, steps, n_steps, e) != 0)
         db_close(&db);
     return db;
+}
+
+struct db *db_open_damaged(const char *path, struct err *e)
+{
+    struct db *db = connect_to(path, e);
+
+    if (!db)
+        return NULL;
+    (void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (db_exec(db, CAREFUL, e) != 0)
+        db_close(&db);
+    return db;
+}
+
+void db_leave(struct db **db)
+{
+    if (*db)
+        (void)sqlite3_db_config((*db)->h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    db_close(db);
 }
 
 void db_close(struct db **dbp)
@@ -306,38 +334,4 @@ uint64_t db_bytes(struct db *db)
     struct stat st;
 
     return stat(db->path, &st) == 0 ? (uint64_t)st.st_size : 0;
-}
-
-/* Moves from<suffix> to to<suffix>; a file that is not there is no mistake. */
-static int move_part(const char *from, const char *to, const char *suffix, struct err *e)
-{
-    char a[MAX_PATH + 8], b[MAX_PATH + 40];
-
-    (void)snprintf(a, sizeof a, "%s%s", from, suffix);
-    (void)snprintf(b, sizeof b, "%s%s", to, suffix);
-    if (rename(a, b) != 0 && errno != ENOENT)
-        return err_sys(e, ERR_IO, errno, "%s", a);
-    return 0;
-}
-
-int db_set_aside(const char *path, struct err *e)
-{
-    char to[MAX_PATH + 24];
-    struct stat st;
-    int i, rc;
-
-    if (strlen(path) >= MAX_PATH)
-        return err_set(e, ERR_LIMIT, "the path is too long");
-    for (i = 1; i <= MAX_ASIDE; i++) {
-        (void)snprintf(to, sizeof to, "%s.damaged-%d", path, i);
-        if (lstat(to, &st) != 0 && errno == ENOENT)
-            break;
-    }
-    if (i > MAX_ASIDE)
-        return err_set(e, ERR_LIMIT, "%s: %d damaged files stand beside it already", path, MAX_ASIDE);
-    /* The log goes first: a new database must never meet the log of the old one. */
-    if ((rc = move_part(path, to, "-wal", e)) != 0 || (rc = move_part(path, to, "-shm", e)) != 0 ||
-        (rc = move_part(path, to, "", e)) != 0)
-        return rc;
-    return sync_folder(path, e);
 }

@@ -31,8 +31,23 @@ int db_commit(struct db *db, struct err *e); /* after a failure the transaction 
 void db_rollback(struct db *db);
 int db_exec(struct db *db, const char *sql, struct err *e);
 int64_t db_last_id(struct db *db);
-uint64_t db_bytes(struct db *db); /* size of the file */
+uint64_t db_bytes(struct db *db);                    /* size of the file */
+int db_sync_folder(const char *path, struct err *e); /* makes the entry of a name in its folder durable */
+
+/* ---- damage: aside_io.c ---- */
+
+/* A damaged file for reading what it still gives. Nothing is written into it, nor its log into it. */
+struct db *db_open_damaged(const char *path, struct err *e);
+/* Closes without a checkpoint: file and log stay as they are. */
+void db_leave(struct db **db);
 /* Moves a damaged file with its -wal and -shm to path.damaged-<n>. */
 int db_set_aside(const char *path, struct err *e);
+/* A new file comes about as path.new beside the damaged one. Opens that one, empty. */
+struct db *db_begin_new(const char *path, const char *const *steps, size_t n_steps, struct err *e);
+/* Closes it and puts it in the place of the damaged one, which is set aside under the name that goes into kept[n]. A crash at
+ * any point leaves either the damaged file in place, or (db_finish_new) the new one. */
+int db_put_new(const char *path, struct db **fresh, char *kept, size_t n, struct err *e);
+/* Before a file is opened: carries on where a crash stopped db_put_new, and removes a new file that was not ready. */
+int db_finish_new(const char *path, struct err *e);
 
 #endif

@@ -6,10 +6,16 @@
  * and then holds the pages for clean (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX
  * ATC 2020), and a log that is read again may bring the transaction back. So the group is in doubt: the file
  * is closed and opened again, and a counter that each transaction raises tells whether it is there. Only then
- * is it answered. While that cannot be told, nothing is answered. */
+ * is it answered. While that cannot be told, nothing is answered.
+ *
+ * A file that is found damaged (SQLITE_CORRUPT) while running is written no more: the group fails, all further ones too, and the
+ * owner is told, who hands in a job that fills a new file with what memory knows. When that is complete it takes the place of the
+ * damaged one, which is set aside; jobs handed in behind it are carried out on it. A store whose owner keeps nothing in memory
+ * begins the new file with what can be read from the damaged one, as all do at a start. */
 #ifndef SB_STORE_STORE_H
 #define SB_STORE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +33,15 @@ struct store_job {
     int (*run)(struct db *db, struct store_job *job, struct err *e);
     void (*done)(struct store_job *job, int code); /* on the owner's loop; takes the job */
     size_t bytes;                                  /* held against the bound of the queue */
-    struct store_job *next;                        /* the store's */
-    int code;                                      /* the store's */
+    bool fills; /* writes all that a new file must hold: only after `damaged` was called, one at a time */
+    struct store_job *next; /* the store's */
+    int code;               /* the store's */
+};
+
+/* Rows of a damaged file. */
+struct store_salvaged {
+    uint64_t copied;
+    uint64_t lost; /* that were there and could not be read, as far as that can be told */
 };
 
 struct store_params {
@@ -39,6 +52,11 @@ struct store_params {
     struct loop *loop;  /* borrowed */
     struct log *log;    /* borrowed */
     uint64_t max_bytes; /* of jobs that wait; 0: no bound */
+    /* Copies into a new, empty file what can be read from the damaged one. Damage in it is no error. NULL: the new one is empty. */
+    int (*salvage)(const char *damaged, struct db *to, struct store_salvaged *n, struct err *e);
+    /* On the loop, after those whose jobs failed by it were answered: a job that fills a new file is wanted. NULL: by salvage. */
+    void (*damaged)(void *arg);
+    void *arg;
 };
 /* To be written at the beginning of the first step. */
 #define STORE_MARK "CREATE TABLE store_mark(n INTEGER NOT NULL); INSERT INTO store_mark VALUES(0);"
@@ -52,7 +70,7 @@ void store_close(struct store **s);
 int store_submit(struct store *s, struct store_job *job);
 /* For reading at start, before the first job was handed in, from the owner's thread. */
 struct db *store_db(struct store *s);
-/* Sets the file aside and begins a new one: at start only, after a reader found damage. */
+/* Sets the file aside and begins a new one with what can be salvaged: at start only, after a reader found damage. */
 int store_renew(struct store *s, struct err *e);
 
 /* Runs SQLite's own check over an open file: a line for each fault

@@ -1,18 +1,12 @@
-/* The thread of a store and its group commit: see store.h. The lock guards the queue, the list of finished
- * jobs and the figures; the database is touched by the worker alone once the first job has been handed in,
- * and by the owner before. */
-#include "aggregator/store/store.h"
-
+/* The thread of a store and its group commit: see store.h. */
 #include <assert.h>
-#include <pthread.h>
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "aggregator/store/store_private.h"
 #include "common/daemon/daemon.h"
-#include "common/sketch/sketch.h"
 
 enum { GROUP_JOBS = 256, GROUP_BYTES = 8 << 20, DOUBT_FIRST_MS = 100, DOUBT_MOST_MS = 5000 };
 
@@ -21,36 +15,6 @@ struct ping {
     struct store *store; /* NULL once it has gone; touched by the owner's thread alone */
     struct loop *loop;
     int rounds;
-};
-
-struct jobs {
-    struct store_job *first, **last;
-};
-
-struct figures {
-    uint64_t jobs, groups, failed, reopened, set_aside, refused, file_bytes;
-    size_t queued, queued_bytes;
-    bool in_doubt;
-};
-
-struct store {
-    struct store_params p;
-    char *path;
-    struct db *db;
-    bool broken;  /* worker: to be opened again before the next group */
-    int64_t mark; /* worker: of the last group known to be there */
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct jobs queue, finished;
-    bool stop, posted, used;
-    struct figures f;
-    struct sketch took; /* owner: seconds of commits, with their statements */
-    double times[64];   /* seconds of the latest groups, not yet in the sketch */
-    unsigned n_times;
-    struct ping *ping;
-    struct complaint complaint;
 };
 
 static void jobs_init(struct jobs *q)
@@ -74,51 +38,6 @@ static void jobs_move(struct jobs *to, struct jobs *from)
     *to->last = from->first;
     to->last = from->last;
     jobs_init(from);
-}
-
-/* ---- the file ---- */
-
-static int read_mark(struct db *db, int64_t *mark, struct err *e)
-{
-    sqlite3_stmt *st = db_prepare(db, "SELECT n FROM store_mark", e);
-    int rc = st ? db_row(db, st, e) : e->code;
-
-    if (rc == 0)
-        return err_set(e, ERR_MALFORMED, "the mark of the store is missing");
-    if (rc < 0)
-        return rc;
-    *mark = sqlite3_column_int64(st, 0);
-    return db_row(db, st, e);
-}
-
-static int open_file(struct store *s, struct err *e)
-{
-    db_close(&s->db);
-    s->db = db_open(s->path, s->p.steps, s->p.n_steps, e);
-    return s->db ? read_mark(s->db, &s->mark, e) : e->code;
-}
-
-int store_renew(struct store *s, struct err *e)
-{
-    struct err why = {0};
-    int rc;
-
-    assert(!s->used);
-    db_close(&s->db);
-    if ((rc = db_set_aside(s->path, e)) != 0)
-        return rc;
-    s->f.set_aside++;
-    LOG(s->p.log, LOG_ERROR, s->p.name, "the file is damaged: set aside, beginning a new one",
-        kv_s("path", s->path), kv_s("kept", "path.damaged-N"));
-    rc = open_file(s, &why);
-    return rc ? err_set(e, rc, "%s", why.text) : 0;
-}
-
-static int open_first(struct store *s, struct err *e)
-{
-    int rc = open_file(s, e);
-
-    return rc == ERR_MALFORMED ? store_renew(s, e) : rc;
 }
 
 /* ---- the worker ---- */
@@ -153,7 +72,7 @@ static void set_doubt(struct store *s, bool doubt)
 }
 
 /* A COMMIT failed with `code`: opens the file anew and looks. 0 when the group is there after all (and, by a
- * checkpoint, written afresh and synced), else the code. */
+ * checkpoint, written afresh and synced), else the code. A file found damaged will be replaced by one without it. */
 static int settle(struct store *s, int code)
 {
     int64_t before = s->mark;
@@ -161,7 +80,7 @@ static int settle(struct store *s, int code)
 
     for (;;) {
         struct err e = {0};
-        int rc = open_file(s, &e);
+        int rc = store_open_file(s, &e);
 
         if (rc == 0 && s->mark != before)
             rc = db_exec(s->db, "PRAGMA wal_checkpoint(TRUNCATE)", &e);
@@ -170,6 +89,10 @@ static int settle(struct store *s, int code)
             return s->mark == before ? code : 0;
         }
         s->mark = before;
+        if (rc == ERR_MALFORMED) {
+            set_doubt(s, false);
+            return rc;
+        }
         set_doubt(s, true);
         COMPLAIN(s->p.log, &s->complaint, clock_mono(), LOG_ERROR, s->p.name,
                  "cannot tell whether a commit is stored: answering nobody until the file can be read",
@@ -193,12 +116,27 @@ static int raise_mark(struct store *s, struct err *e)
     return db_run(s->db, st, e);
 }
 
+/* While there is no file to write into. 1: there is one now; else the code of the group. */
+static int refill(struct store *s, struct store_job *job, struct err *e)
+{
+    int rc;
+
+    if (job->fills)
+        return store_refill(s, job, e);
+    if (s->p.damaged)
+        return err_set(e, ERR_STATE, "%s: damaged, and the new file is not ready yet", s->path);
+    rc = store_refill(s, NULL, e);
+    return rc ? rc : 1;
+}
+
 static int run_group(struct store *s, const struct jobs *group, struct err *e)
 {
     struct store_job *job;
     int rc;
 
-    if (s->broken && (rc = open_file(s, e)) != 0)
+    if (s->bare && (rc = refill(s, group->first, e)) != 1)
+        return rc;
+    if (s->broken && (rc = store_open_file(s, e)) != 0)
         return rc;
     s->broken = false;
     if ((rc = db_begin(s->db, e)) != 0)
@@ -236,6 +174,8 @@ static void finish_group(struct store *s, struct jobs *group, unsigned n, double
     s->f.failed += code != 0;
     s->f.jobs += code == 0 ? n : 0;
     s->f.file_bytes = bytes;
+    s->tell = s->tell || s->to_tell;
+    s->to_tell = false;
     if (s->n_times < sizeof s->times / sizeof s->times[0])
         s->times[s->n_times++] = seconds;
     jobs_move(&s->finished, group);
@@ -251,17 +191,27 @@ static void finish_group(struct store *s, struct jobs *group, unsigned n, double
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+/* Whether the job may go into one group with the n before it: one that fills a new file goes alone, so that what waited before
+ * it fails, and what waits behind it is carried out on that file. */
+static bool joins(const struct store *s, const struct store_job *job, unsigned n, size_t bytes)
+{
+    if (n == 0)
+        return true;
+    return n < GROUP_JOBS && bytes + job->bytes <= GROUP_BYTES && !(s->bare && job->fills);
+}
+
 /* Takes the next jobs off the queue, at least one; 0 when the store ends and none is left. */
 static unsigned take_group(struct store *s, struct jobs *group)
 {
     size_t bytes = 0;
     unsigned n = 0;
+    bool alone = false;
 
     jobs_init(group);
     (void)pthread_mutex_lock(&s->lock);
     while (!s->queue.first && !s->stop)
         (void)pthread_cond_wait(&s->work, &s->lock);
-    while (s->queue.first && n < GROUP_JOBS && (n == 0 || bytes + s->queue.first->bytes <= GROUP_BYTES)) {
+    while (s->queue.first && !alone && joins(s, s->queue.first, n, bytes)) {
         struct store_job *job = s->queue.first;
 
         s->queue.first = job->next;
@@ -271,6 +221,7 @@ static unsigned take_group(struct store *s, struct jobs *group)
         s->f.queued--;
         s->f.queued_bytes -= job->bytes;
         jobs_put(group, job);
+        alone = s->bare && job->fills;
         n++;
     }
     (void)pthread_mutex_unlock(&s->lock);
@@ -289,6 +240,8 @@ static void *work(void *arg)
         struct mono begun = clock_mono();
         int code = run_group(s, &group, &e);
 
+        if (code == ERR_MALFORMED && !s->bare)
+            store_met_damage(s, &e);
         if (code != 0)
             COMPLAIN(s->p.log, &s->complaint, clock_mono(), LOG_ERROR, s->p.name,
                      "commit failed: nothing of it is stored", kv_e(&e), kv_u("jobs", n));
@@ -301,17 +254,21 @@ static void *work(void *arg)
 
 /* ---- the owner's side ---- */
 
-static void answer_finished(struct store *s)
+/* True when the owner is to be told that the file is damaged. */
+static bool answer_finished(struct store *s)
 {
     struct store_job *job, *next;
     struct jobs finished;
     double times[sizeof s->times / sizeof s->times[0]];
     unsigned n;
+    bool tell;
 
     jobs_init(&finished);
     (void)pthread_mutex_lock(&s->lock);
     jobs_move(&finished, &s->finished);
     s->posted = false;
+    tell = s->tell;
+    s->tell = false;
     n = s->n_times;
     s->n_times = 0;
     memcpy(times, s->times, sizeof times);
@@ -322,14 +279,15 @@ static void answer_finished(struct store *s)
         next = job->next;
         job->done(job, job->code);
     }
+    return tell;
 }
 
 static void deliver(void *arg)
 {
     struct ping *ping = arg;
 
-    if (ping->store)
-        answer_finished(ping->store);
+    if (ping->store && answer_finished(ping->store) && ping->store)
+        ping->store->p.damaged(ping->store->p.arg);
 }
 
 /* The loop may still hold a posted ping: it is released two turns later, when that has run. */
@@ -409,7 +367,7 @@ struct store *store_open(const struct store_params *p, struct err *e)
         return NULL;
     }
     *s->ping = (struct ping){s, p->loop, 1};
-    if (open_first(s, e) != 0 || start_thread(s, e) != 0)
+    if (store_open_first(s, e) != 0 || start_thread(s, e) != 0)
         store_close(&s);
     return s;
 }
@@ -431,7 +389,7 @@ void store_close(struct store **sp)
             loop_defer(s->p.loop, release_ping, s->ping);
         else
             free(s->ping);
-        answer_finished(s);
+        (void)answer_finished(s);
         (void)pthread_mutex_destroy(&s->lock);
         (void)pthread_cond_destroy(&s->work);
     } else {
@@ -442,71 +400,4 @@ void store_close(struct store **sp)
     free(s->path);
     free(s);
     *sp = NULL;
-}
-
-/* ---- figures ---- */
-
-enum row {
-    JOBS,
-    GROUPS,
-    FAILED,
-    REOPENED,
-    ASIDE,
-    REFUSED,
-    QUEUE,
-    QUEUE_BYTES,
-    QUEUE_LIMIT,
-    FILE_BYTES,
-    DOUBT,
-    TOOK
-};
-static const struct metric_row rows[] = {
-    [JOBS] = {"securebase_aggregator_store_jobs_total", METRIC_COUNTER, 1, 1, "store",
-              "Jobs that a store has made durable."},
-    [GROUPS] = {"securebase_aggregator_store_commits_total", METRIC_COUNTER, 1, 1, "store",
-                "Transactions of a store, failed ones included."},
-    [FAILED] = {"securebase_aggregator_store_failed_commits_total", METRIC_COUNTER, 1, 1, "store",
-                "Transactions of a store that failed and left nothing behind."},
-    [REOPENED] = {"securebase_aggregator_store_reopened_total", METRIC_COUNTER, 1, 1, "store",
-                  "Times that a store's file was opened again after a commit whose fate was unknown."},
-    [ASIDE] = {"securebase_aggregator_store_set_aside_total", METRIC_COUNTER, 1, 1, "store",
-               "Damaged files set aside since the start."},
-    [REFUSED] = {"securebase_aggregator_store_refused_jobs_total", METRIC_COUNTER, 1, 1, "store",
-                 "Jobs not taken because the queue of the store was full."},
-    [QUEUE] = {"securebase_aggregator_store_queue_jobs", METRIC_GAUGE, 1, 1, "store",
-               "Jobs that wait for a store."},
-    [QUEUE_BYTES] = {"securebase_aggregator_store_queue_bytes", METRIC_GAUGE, 1, 1, "store",
-                     "Bytes of the jobs that wait for a store."},
-    [QUEUE_LIMIT] = {"securebase_aggregator_store_queue_limit_bytes", METRIC_GAUGE, 1, 1, "store",
-                     "Bytes that may wait for a store."},
-    [FILE_BYTES] = {"securebase_aggregator_store_file_bytes", METRIC_GAUGE, 1, 1, "store",
-                    "Size of a store's file after its last commit."},
-    [DOUBT] = {"securebase_aggregator_store_in_doubt", METRIC_GAUGE, 1, 1, "store",
-               "1 while it cannot be told whether a commit is stored."},
-    [TOOK] = {"securebase_aggregator_store_commit_seconds", METRIC_SKETCH, 1, 1, "store",
-              "Time of a transaction with its statements and its sync."},
-};
-
-void store_metrics(const struct store *cs, struct sink *out)
-{
-    struct store *s = (struct store *)(uintptr_t)cs; /* for its lock */
-    struct text label = text_of(s->p.name);
-    struct figures f;
-
-    (void)pthread_mutex_lock(&s->lock);
-    f = s->f;
-    (void)pthread_mutex_unlock(&s->lock);
-    sink_uint(out, &rows[JOBS], &label, f.jobs);
-    sink_uint(out, &rows[GROUPS], &label, f.groups);
-    sink_uint(out, &rows[FAILED], &label, f.failed);
-    sink_uint(out, &rows[REOPENED], &label, f.reopened);
-    sink_uint(out, &rows[ASIDE], &label, f.set_aside);
-    sink_uint(out, &rows[REFUSED], &label, f.refused);
-    sink_uint(out, &rows[QUEUE], &label, f.queued);
-    sink_uint(out, &rows[QUEUE_BYTES], &label, f.queued_bytes);
-    if (s->p.max_bytes)
-        sink_uint(out, &rows[QUEUE_LIMIT], &label, s->p.max_bytes);
-    sink_uint(out, &rows[FILE_BYTES], &label, f.file_bytes);
-    sink_int(out, &rows[DOUBT], &label, f.in_doubt);
-    sink_sketch(out, &rows[TOOK], &label, &s->took);
 }

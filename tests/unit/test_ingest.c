@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <openssl/sha.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "aggregator/ingest/auth.h"
@@ -13,7 +14,7 @@
 #include "common/net/http_client.h"
 #include "tests/unit/ingest_kit.h"
 
-static const char plain[] = "[ingest]\nlisten = 127.0.0.1:0\nauth = none\n"
+static const char plain[] = "[ingest]\nlisten = 127.0.0.1:0\nauth = none\npersist = 1s\n"
                             "[percentile p]\nmetric = test_0\nby = region\nwindows = 1h\nquantiles = 0.5\n";
 
 struct reply {
@@ -393,6 +394,138 @@ static void test_damaged_files(void **state)
     site_free(s);
 }
 
+/* Damages the root page of a tree of a file that nobody has open: the start does not read it, work does. */
+static void damage_tree(const char *path, const char *tree)
+{
+    sqlite3_stmt *st;
+    sqlite3 *db;
+    FILE *f;
+    int page;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &st, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(st, 1, tree, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    page = sqlite3_column_int(st, 0);
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (page - 1) * 4096L, SEEK_SET), 0);
+    for (int i = 0; i < 4096; i++)
+        assert_int_equal(fputc('x', f), 'x');
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A batch with ten ticks of its own, so that each counts apart. */
+static struct reply bring(struct site *s, struct kit_host *h, uint64_t seq, int64_t twist)
+{
+    int64_t now = s->now;
+    struct reply r;
+
+    s->now += ((int64_t)seq - 6) * 10000;
+    r = give(s, h, "web-1", 7, seq, twist);
+    s->now = now;
+    return r;
+}
+
+/* Brings a batch until it is taken, as an agent does. */
+static struct reply give_until_taken(struct site *s, struct kit_host *h, uint64_t seq)
+{
+    struct reply r;
+
+    while ((r = bring(s, h, seq, 0)).status == 503)
+        (void)usleep(10000);
+    return r;
+}
+
+static void check_all_counted_once(struct site *s, struct kit_host *h, uint64_t last, uint64_t n)
+{
+    assert_true(latest(s, "test_3") == (double)(last * 10 + 9) * 4);
+    assert_int_equal(percentile_count(s), n);
+    for (uint64_t seq = 1; seq <= last; seq++) {
+        struct reply r = bring(s, h, seq, 0);
+
+        assert_int_equal(r.status, 200);
+        assert_true(r.a.duplicate);
+        assert_int_equal(bring(s, h, seq, 1).status, 422); /* digests are known */
+    }
+    assert_int_equal(percentile_count(s), n);
+}
+
+static void check_good(struct site *s, const char *path)
+{
+    struct buf report;
+
+    buf_init(&report, NULL, 1 << 16);
+    assert_int_equal(store_verify(path, &report, &s->e), 0);
+    buf_free(&report);
+}
+
+static void test_journal_damaged_while_running(void **state)
+{
+    struct site *s = site_new(plain, "running");
+    struct kit_host *h = kit_host("web-1", 20, 10), *other = kit_host("web-2", 30, 10);
+    uint64_t n = 0;
+
+    (void)state;
+    assert_int_equal(post_definitions(s, h).status, 200);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_int_equal(bring(s, h, seq, 0).status, 200);
+    ingest_stop(&s->in);
+    damage_tree("running/journal.db", "sqlite_autoindex_definitions_1");
+    start(s, "running");
+    assert_int_equal(bring(s, h, 4, 0).status, 200); /* in the journal alone */
+    assert_int_equal(post_definitions(s, other).status, 503);
+    assert_false(give_until_taken(s, h, 5).a.duplicate);
+    assert_int_equal(access("running/journal.db.damaged-1", F_OK), 0);
+    assert_int_equal(access("running/journal.db.new", F_OK), -1);
+    assert_int_equal(post_definitions(s, other).status, 200);
+    n = percentile_count(s);
+    assert_true(n > 0);
+    check_all_counted_once(s, h, 5, n);
+    ingest_stop(&s->in);
+    check_good(s, "running/journal.db");
+    start(s, "running");
+    check_all_counted_once(s, h, 5, n);
+    assert_int_equal(bring(s, h, 6, 0).status, 200);                /* its definitions are known */
+    assert_int_equal(give(s, other, "web-2", 7, 1, 0).status, 200); /* and the other's */
+    kit_host_free(&h);
+    kit_host_free(&other);
+    site_free(s);
+}
+
+static void test_history_damaged_while_running(void **state)
+{
+    struct site *s = site_new(plain, "later");
+    struct kit_host *h = kit_host("web-1", 20, 10);
+    uint64_t n = 0;
+
+    (void)state;
+    assert_int_equal(post_definitions(s, h).status, 200);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_int_equal(bring(s, h, seq, 0).status, 200);
+    ingest_stop(&s->in);
+    damage_tree("later/history.db", "sqlite_autoindex_records_1");
+    start(s, "later");
+    assert_int_equal(bring(s, h, 4, 0).status, 200);
+    while (access("later/history.db.damaged-1", F_OK) != 0) /* persisted each 100 ms */
+        (void)usleep(10000);
+    assert_int_equal(bring(s, h, 5, 0).status, 200);
+    n = percentile_count(s);
+    assert_true(n > 0);
+    check_all_counted_once(s, h, 5, n);
+    ingest_stop(&s->in);
+    assert_int_equal(unlink("later/journal.db"), 0); /* what is told now comes from the new history */
+    start(s, "later");
+    assert_int_equal(percentile_count(s), n);
+    kit_host_free(&h);
+    site_free(s);
+}
+
 static void test_tokens(void **state)
 {
     char text[1024], hex[65];
@@ -465,6 +598,8 @@ int main(void)
         cmocka_unit_test(test_restarts),
         cmocka_unit_test(test_forgetting_and_reload),
         cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_journal_damaged_while_running),
+        cmocka_unit_test(test_history_damaged_while_running),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_callers),
     };
