@@ -406,6 +406,28 @@ int admission_restore(struct admission *a, struct wire_str agent, uint64_t epoch
     return rc;
 }
 
+int admission_restore_taken(struct admission *a, struct wire_str agent, uint64_t epoch, uint64_t seq,
+                            struct wall now)
+{
+    struct agent *g = find_agent(a, agent);
+    struct epoch *x = find_epoch(g, epoch);
+    uint32_t holes;
+
+    if (epoch == 0 || seq == 0 || agent.n == 0 || agent.n > WIRE_MAX_AGENT)
+        return ERR_MALFORMED;
+    if (!g && !(g = add_agent(a, agent)))
+        return ERR_NOMEM;
+    if ((!x && !(x = add_epoch(a, g, epoch))) || watermark_reserve(&x->w) != 0) {
+        drop_unused(a, g, epoch);
+        return ERR_NOMEM;
+    }
+    holes = x->w.n;
+    watermark_lift(&x->w, seq, now.ms);
+    a->stats.holes += x->w.n;
+    a->stats.holes -= holes;
+    return 0;
+}
+
 int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_t epoch, uint64_t seq,
                              const uint8_t digest[16], const uint64_t refused[WIRE_REFUSALS],
                              int64_t position)

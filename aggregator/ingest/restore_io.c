@@ -19,6 +19,8 @@ struct restore {
     struct ingest *g;
     struct err *e;
     uint64_t stale, bad_definitions, bad_watermarks, unreadable;
+    bool doubtful; /* the journal lacks something: what else tells that a batch was taken counts */
+    int64_t first; /* position replayed; 0: none */
 };
 
 static int on_record(void *arg, struct bytes key, struct bytes value)
@@ -55,11 +57,24 @@ static int on_watermark(void *arg, struct wire_str agent, uint64_t epoch, struct
     return 0;
 }
 
+/* A batch that was taken, whatever the watermarks say. */
+static int on_taken(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq)
+{
+    struct restore *r = arg;
+    int rc = r->doubtful ? admission_restore_taken(r->g->admission, agent, epoch, seq, clock_wall()) : 0;
+
+    return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory for the state of the agents") : 0;
+}
+
 static int on_digest(void *arg, const struct journal_digest *d)
 {
     struct restore *r = arg;
-    int rc = admission_restore_digest(r->g->admission, d->agent, d->epoch, d->seq, d->digest, d->refused,
-                                      d->position);
+    int rc = on_taken(r, d->agent, d->epoch, d->seq);
+
+    if (rc != 0)
+        return rc;
+    rc = admission_restore_digest(r->g->admission, d->agent, d->epoch, d->seq, d->digest, d->refused,
+                                  d->position);
 
     return rc == ERR_NOMEM ? err_set(r->e, rc, "no memory for the state of the agents") : 0;
 }
@@ -88,7 +103,12 @@ static int on_entry(void *arg, const struct journal_entry *entry)
 
     if (atomic_load(&g->quit))
         return err_set(r->e, ERR_STATE, "told to stop in the middle of the replay");
+    rc = on_taken(r, entry->batch.agent, entry->batch.epoch, entry->batch.seq);
+    if (rc != 0)
+        return rc;
     rc = replay(g, entry, &e);
+    if (!r->first)
+        r->first = entry->position;
     g->f.replayed += rc == 0;
     if (rc != 0 && r->unreadable++ == 0)
         LOG(g->log, LOG_ERROR, "ingest", "a journalled batch cannot be replayed",
@@ -156,6 +176,35 @@ static int load_history(struct restore *r, struct err *e)
     return rc;
 }
 
+static int keep_watermark(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state)
+{
+    return journal_state_watermark(arg, agent, epoch, state);
+}
+
+static int no_digest(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq, const uint8_t digest[16],
+                     const uint64_t refused[WIRE_REFUSALS], int64_t position)
+{
+    (void)arg, (void)agent, (void)epoch, (void)seq, (void)digest, (void)refused, (void)position;
+    return 0;
+}
+
+/* The history tells of batches that the journal may have lost; watermarks are written down as they are now. */
+static int mend_journal(struct restore *r, struct err *e)
+{
+    struct ingest *g = r->g;
+    struct journal_state *st;
+    int rc = series_tell_agents(g->series, on_taken, r);
+
+    if (rc != 0)
+        return rc;
+    st = journal_state_new();
+    rc = st ? admission_tell(g->admission, &(struct admission_listener){keep_watermark, no_digest, st})
+            : ERR_NOMEM;
+    rc = rc ? err_set(e, rc, "no memory to mend the journal") : journal_write(g->journal, st, g->position, e);
+    journal_state_free(&st);
+    return rc;
+}
+
 static int load_journal(struct restore *r, struct err *e)
 {
     struct ingest *g = r->g;
@@ -163,8 +212,11 @@ static int load_journal(struct restore *r, struct err *e)
         wall_add(clock_wall(), (struct span){-g->stale_after.ns - span_s(REPLAY_MARGIN_S).ns});
     int rc = journal_raise(g->journal, g->persisted, e);
 
-    if (rc == 0)
-        rc = journal_load_definitions(g->journal, on_definition, r, e);
+    if (rc < 0)
+        return rc;
+    r->doubtful = rc == 1 || journal_was_damaged(g->journal);
+    r->first = 0;
+    rc = journal_load_definitions(g->journal, on_definition, r, e);
     if (rc == 0)
         rc = journal_load_watermarks(g->journal, on_watermark, r, e);
     if (rc == 0)
@@ -172,7 +224,20 @@ static int load_journal(struct restore *r, struct err *e)
     g->position = g->persisted;
     if (rc == 0)
         rc = journal_replay(g->journal, g->persisted, since, on_entry, r, e);
+    if (rc == 0 && r->doubtful)
+        rc = mend_journal(r, e);
     return rc;
+}
+
+/* What could not be replayed, because it stands in no file any more. */
+static void tell_gone(const struct restore *r)
+{
+    if (r->g->persisted == 0 && r->first > 1)
+        LOG(r->g->log, LOG_ERROR, "ingest",
+            "the history holds nothing: roll-ups are made again from the batches in the journal, those of "
+            "earlier "
+            "ones are gone",
+            kv_i("first_position", r->first), kv_i("batches_gone", r->first - 1));
 }
 
 int ingest_restore(struct ingest *g, struct err *e)
@@ -184,9 +249,7 @@ int ingest_restore(struct ingest *g, struct err *e)
     if (rc == 0)
         rc = load_journal(&r, e);
     if (rc == ERR_MALFORMED) {
-        LOG(g->log, LOG_ERROR, "ingest",
-            "the journal is damaged: which batches were accepted is forgotten, and those behind the history "
-            "are lost",
+        LOG(g->log, LOG_ERROR, "ingest", "the journal is damaged: going on with what can be read from it",
             kv_e(e));
         rc = journal_renew(g->journal, e);
         if (rc == 0)
@@ -199,6 +262,7 @@ int ingest_restore(struct ingest *g, struct err *e)
     g->f.unreadable = r.unreadable;
     if (rc != 0)
         return rc;
+    tell_gone(&r);
     series_advance(g->series, clock_wall());
     LOG(g->log, r.unreadable + r.bad_definitions + r.bad_watermarks ? LOG_ERROR : LOG_INFO, "ingest",
         "restored", kv_i("persisted", g->persisted), kv_i("position", g->position),

@@ -154,6 +154,18 @@ void watermark_mark(struct watermark *w, uint64_t seq, uint64_t low, int64_t rec
         w->received = received;
 }
 
+void watermark_lift(struct watermark *w, uint64_t seq, int64_t received)
+{
+    if (seq > w->top)
+        w->top = seq;
+    else if (!watermark_has(w, seq))
+        fill(w, seq);
+    if (!w->floor)
+        w->floor = 1;
+    if (received > w->received)
+        w->received = received;
+}
+
 /* ---- bytes: a version, then LEB128 numbers: top, floor, received, number of holes, and of each hole the distance from
  * the one before and its length less one ---- */
 

@@ -263,3 +263,17 @@ void series_untaken(struct series_set *s)
             unstore_group(s->percentiles[i]->groups[g]);
     }
 }
+
+int series_tell_agents(const struct series_set *s,
+                       int (*fn)(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq), void *arg)
+{
+    int code = 0;
+
+    for (uint32_t i = 0; i < s->n_agents && code == 0; i++) {
+        const struct agent *a = s->agents[i];
+
+        if (a->applied)
+            code = fn(arg, (struct wire_str){a->id->text, a->id->n}, a->epoch, a->seq);
+    }
+    return code;
+}

@@ -91,6 +91,8 @@ int journal_fill(struct journal *j, struct journal_state *st, int64_t position,
                  void (*done)(void *arg, int code), void *arg);
 
 /* At start only, blocking the caller. */
+bool journal_was_damaged(const struct journal *j); /* what it holds is what could be read */
+int journal_write(struct journal *j, const struct journal_state *st, int64_t position, struct err *e);
 struct journal_entry {
     int64_t position;
     struct journal_batch batch; /* borrowed for the call; watermark is empty */
@@ -112,8 +114,8 @@ struct journal_digest {
 };
 int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct journal_digest *d), void *arg,
                          struct err *e);
-/* Positions from now on are above this one: a new journal
- * beside an old history. Writes only when they are not. */
+/* Positions from now on are above this one. 1: they were not, so that this journal is newer than the history
+ * beside it, or was put back from an older time; 0; or a code. */
 int journal_raise(struct journal *j, int64_t position, struct err *e);
 /* Sets a damaged file aside and begins a new one with what can be read from it (journal_salvage_io.c); all that was loaded is to
  * be forgotten. */

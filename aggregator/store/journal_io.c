@@ -275,6 +275,11 @@ int journal_renew(struct journal *j, struct err *e)
     return store_renew(j->store, e);
 }
 
+bool journal_was_damaged(const struct journal *j)
+{
+    return store_was_damaged(j->store);
+}
+
 void journal_metrics(const struct journal *j, struct sink *out)
 {
     store_metrics(j->store, out);

@@ -99,11 +99,10 @@ static int write_record(struct db *db, const struct head *h, const uint8_t *p, s
     }
 }
 
-static int run_state(struct db *db, struct store_job *job, struct err *e)
+static int write_all(struct db *db, const struct journal_state *st, int64_t position, struct err *e)
 {
-    const struct journal_state *st = (const struct journal_state *)job;
     size_t at = 0;
-    int rc = journal_raise_in(db, st->position, e);
+    int rc = journal_raise_in(db, position, e);
 
     while (at < st->records.len && rc == 0) {
         struct head h;
@@ -113,6 +112,26 @@ static int run_state(struct db *db, struct store_job *job, struct err *e)
         rc = write_record(db, &h, st->records.data + at, e);
         at += (size_t)h.agent + h.bytes;
     }
+    return rc;
+}
+
+static int run_state(struct db *db, struct store_job *job, struct err *e)
+{
+    const struct journal_state *st = (const struct journal_state *)job;
+
+    return write_all(db, st, st->position, e);
+}
+
+int journal_write(struct journal *j, const struct journal_state *st, int64_t position, struct err *e)
+{
+    struct db *db = store_db(j->store);
+    int rc = db_begin(db, e);
+
+    if (rc == 0)
+        rc = write_all(db, st, position, e);
+    if (rc == 0)
+        return db_commit(db, e);
+    db_rollback(db);
     return rc;
 }
 

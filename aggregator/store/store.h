@@ -80,6 +80,8 @@ int store_check_pages(struct db *db, const char *name, struct buf *report, struc
 int store_check_file(const char *path, const char *name, const char *const *steps, size_t n_steps,
                      struct buf *report, struct err *e);
 
+bool store_was_damaged(const struct store *s); /* at start: a new file was begun */
+
 void store_metrics(const struct store *s, struct sink *out); /* from the owner's thread */
 
 #endif

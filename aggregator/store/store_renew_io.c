@@ -119,6 +119,12 @@ int store_renew(struct store *s, struct err *e)
     return s->broken ? store_open_file(s, e) : 0;
 }
 
+bool store_was_damaged(const struct store *s)
+{
+    assert(!s->used);
+    return s->f.set_aside > 0;
+}
+
 int store_open_first(struct store *s, struct err *e)
 {
     struct err why = {0};
