@@ -100,28 +100,21 @@ static int check(const struct config *c, const struct cli *cli, struct buf *repo
     return agent_check(c, !samples_only(&program, cli), report, e);
 }
 
+static int take(void *arg, const struct config *fresh, struct buf *report, struct err *e)
+{
+    struct running *r = arg;
+
+    (void)report;
+    return agent_reload(r->agent, fresh, e);
+}
+
 static void on_reload(void *arg)
 {
     struct running *r = arg;
-    struct buf report;
-    struct config *fresh;
-    struct err e = {0};
+    const struct cli_reload reload = {
+        .program = r->program, .cli = r->cli, .log = r->log, .component = "agent", .take = take, .arg = r};
 
-    buf_init(&report, NULL, 1 << 20);
-    fresh = cli_load(r->program, r->cli, &report, &e);
-    if (!fresh || agent_reload(r->agent, fresh, &e) != 0) {
-        LOG(r->log, LOG_ERROR, "agent", "the old configuration stays in use", kv_e(&e));
-        config_free(&fresh);
-    } else {
-        buf_clear(&report);
-        if (config_needs_restart(r->config, fresh, &report))
-            LOG(r->log, LOG_WARN, "agent", "needs a restart", kv_s("options", buf_text(&report)));
-        cli_log_reload(r->log, fresh);
-        config_free(&r->config);
-        r->config = fresh;
-        LOG0(r->log, LOG_INFO, "agent", "configuration reloaded");
-    }
-    buf_free(&report);
+    (void)cli_reload(&reload, &r->config);
 }
 
 static void on_reopen(void *arg)

@@ -167,11 +167,6 @@ void once_clear(struct once *o)
     o->n = o->room = 0;
 }
 
-size_t once_count(const struct once *o)
-{
-    return o->n;
-}
-
 int once_format_of(const char *name, enum once_format *out)
 {
     static const char *const names[] = {"prom", "json", "table"};

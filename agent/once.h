@@ -24,7 +24,6 @@ struct sink *once_sink(struct once *o);
 /* Labels of the samples that follow, borrowed until the next call; n 0: none. */
 void once_extra(struct once *o, const struct wire_label *labels, uint32_t n);
 void once_clear(struct once *o); /* forgets the samples */
-size_t once_count(const struct once *o);
 /* Sorted by name and labels. Prometheus text 0.0.4 (a sketch as a summary of five quantiles), a JSON array of
  * {name, kind, help, labels, value}, or columns for people. 0, ERR_NOMEM (out is full, or memory). */
 int once_render(const struct once *o, enum once_format format, struct buf *out, struct err *e);

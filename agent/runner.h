@@ -68,8 +68,6 @@ void runner_metrics(const struct runner *r, struct sink *s);
 void runner_results(const struct runner *r, struct sink *s);
 /* The first whose last run did not go well, or that has not finished one; NULL: all are well. Borrowed. */
 const char *runner_unwell(const struct runner *r);
-extern const struct metric_row runner_rows[];
-extern const size_t runner_n_rows;
 
 /* The section rows of all collectors ([collector cpu], [redis LABEL] …), for the program's configuration. In
  * the arena; NULL without memory. */

@@ -6,7 +6,7 @@
 
 #include "agent/runner.h"
 
-const struct metric_row runner_rows[] = {
+static const struct metric_row runner_rows[] = {
     {"node_scrape_collector_duration_seconds", METRIC_GAUGE, 1, 1000000, "collector",
      "How long the collector's last run took, answers of workers and servers included."},
     {"node_scrape_collector_success", METRIC_GAUGE, 1, 1, "collector",
@@ -22,7 +22,6 @@ const struct metric_row runner_rows[] = {
     {"securebase_agent_collector_stuck_calls", METRIC_GAUGE, 1, 1, "collector",
      "Calls past their deadline that have not come back, such as into a mount whose server is gone."},
 };
-const size_t runner_n_rows = sizeof runner_rows / sizeof *runner_rows;
 
 static int64_t floor_div(int64_t a, int64_t b)
 {

@@ -21,7 +21,7 @@ enum row {
     ROWS
 };
 
-const struct metric_row self_rows[] = {
+static const struct metric_row self_rows[] = {
     [BUILD] = {"securebase_agent_build_info", METRIC_GAUGE, 1, 1, "revision version",
                "Version of the agent; always 1."},
     [START] = {"securebase_agent_start_timestamp_seconds", METRIC_GAUGE, 1, 1000, "",
@@ -53,7 +53,6 @@ const struct metric_row self_rows[] = {
     [LOG_LOST] = {"securebase_agent_log_lines_lost_total", METRIC_COUNTER, 1, 1, "",
                   "Log lines that could not be written."},
 };
-const size_t self_n_rows = ROWS;
 
 static void labelled(struct sink *out, enum row row, const char *label, uint64_t v)
 {

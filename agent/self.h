@@ -21,7 +21,5 @@ struct self {
     uint64_t log_warnings, log_errors, log_lost;
 };
 void self_metrics(const struct self *s, struct sink *out);
-extern const struct metric_row self_rows[];
-extern const size_t self_n_rows;
 
 #endif

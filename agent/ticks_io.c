@@ -4,42 +4,21 @@
  * this agent's moment has come (the moments of many agents are spread by their ids, so that
  * they do not all post in the same second), or when a grid demands it; then the collectors
  * that are due run. Their late answers still belong to the tick until the next one. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/agent_in.h"
+#include "common/daemon/usage.h"
 
 /* ---- what it tells of itself ---- */
 
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    char text[128];
-    ssize_t n = -1;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        n = read(fd, text, sizeof text - 1);
-        (void)close(fd);
-    }
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
-    (void)sscanf(text, "%*u %llu", &pages);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 void agent_look_at_self(struct agent *a)
 {
-    struct rusage u;
+    struct usage u = usage_now();
 
-    if (getrusage(RUSAGE_SELF, &u) == 0)
-        a->self.cpu_seconds = (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
-                              1e-6 * (double)u.ru_utime.tv_usec + 1e-6 * (double)u.ru_stime.tv_usec;
-    a->self.resident_bytes = resident_bytes();
+    a->self.cpu_seconds = u.user_seconds + u.system_seconds;
+    a->self.resident_bytes = u.resident_bytes;
     a->self.grids = groups_stats(&a->groups);
     grid_stats_add(&a->self.grids, a->statsd_grid);
     a->self.mem = a->mem;

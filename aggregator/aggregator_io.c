@@ -165,8 +165,9 @@ static void forget_agent(void *arg, const char *agent, const struct serve_actor 
 /* ---- signals ---- */
 
 /* What can be wrong is looked at before the first part takes anything over. */
-static int reload_parts(struct aggregator *a, const struct config *fresh, struct buf *report, struct err *e)
+static int reload_parts(void *arg, const struct config *fresh, struct buf *report, struct err *e)
 {
+    struct aggregator *a = arg;
     int rc = serve_check_files(fresh, e);
 
     if (!rc)
@@ -177,39 +178,23 @@ static int reload_parts(struct aggregator *a, const struct config *fresh, struct
 static void reload(void *arg)
 {
     struct aggregator *a = arg;
-    struct buf report;
-    struct err e = {0};
-    struct config *fresh;
-    int rc = ERR_CONFIG;
+    const struct cli_reload r = {.program = a->p.program,
+                                 .cli = a->p.cli,
+                                 .log = a->p.log,
+                                 .component = "main",
+                                 .take = reload_parts,
+                                 .arg = a};
 
     if (!a->told_ready) { /* the ingest thread would not answer before it has restored */
         a->reload_wanted = true;
         return;
     }
-    daemon_notify("RELOADING=1");
-    buf_init(&report, NULL, 65536);
-    fresh = cli_load(a->p.program, a->p.cli, &report, &e);
-    if (fresh)
-        rc = reload_parts(a, fresh, &report, &e);
-    if (rc) {
-        atomic_fetch_add(&a->failed_reloads, 1);
-        LOG(a->p.log, LOG_ERROR, "main", "reload refused, the old configuration holds", kv_e(&e),
-            kv_s("report", buf_text(&report)));
-        config_free(&fresh);
-    } else {
-        buf_clear(&report);
-        if (config_needs_restart(a->config, fresh, &report))
-            LOG(a->p.log, LOG_WARN, "main", "some options need a restart",
-                kv_s("options", buf_text(&report)));
+    if (cli_reload(&r, &a->config)) {
         atomic_fetch_add(&a->reloads, 1);
         atomic_store(&a->reloaded_ms, loop_wall(a->loop).ms);
-        cli_log_reload(a->p.log, fresh);
-        config_free(&a->config);
-        a->config = fresh;
-        LOG0(a->p.log, LOG_INFO, "main", "configuration reloaded");
+    } else {
+        atomic_fetch_add(&a->failed_reloads, 1);
     }
-    buf_free(&report);
-    daemon_notify("READY=1");
 }
 
 static void reopen(void *arg)

@@ -38,7 +38,7 @@ static const struct option_row rows[] = {
      .sentence = "An absent agent is reported as absent for so long, then forgotten."},
 };
 
-const struct section_row aggregator_section = {
+static const struct section_row aggregator_section = {
     .name = "aggregator",
     .required = true,
     .sentence = "The aggregator itself.",

@@ -5,8 +5,6 @@
 #include "common/config/config.h"
 #include "common/daemon/cli.h"
 
-extern const struct section_row aggregator_section;
-
 enum { AGGREGATOR_SECTIONS = 24 };
 /* All sections of the configuration, in the order of the example file. Returns how many. */
 size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS]);

@@ -1,47 +1,8 @@
-/* See selfmetrics.h. CPU from getrusage(2), memory from /proc/self/statm (proc(5)). */
+/* See selfmetrics.h. */
 #include "aggregator/selfmetrics.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
+#include "common/daemon/usage.h"
 #include "version.h"
-
-static double seconds(struct timeval t)
-{
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
-/* Resident bytes, or 0. */
-static long resident(void)
-{
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    char *second;
-
-    if (fd >= 0)
-        (void)close(fd);
-    text[n > 0 ? n : 0] = 0;
-    (void)strtol(text, &second, 10);
-    return strtol(second, NULL, 10) * sysconf(_SC_PAGESIZE);
-}
-
-static long descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    long n = -3; /* ".", "..", and the one that reads */
-
-    if (!d)
-        return 0;
-    while (readdir(d))
-        n++;
-    (void)closedir(d);
-    return n;
-}
 
 static void log_metrics(const struct log *log, struct sink *out)
 {
@@ -89,15 +50,14 @@ void self_metrics(const struct self_facts *f, const struct log *log, struct sink
     struct text labels[] = {text_of("aggregator"), text_of(SB_REVISION), text_of(SB_VERSION)};
     struct text user = text_of("user"), kernel = text_of("system"), done = text_of("done"),
                 refused = text_of("refused");
-    struct rusage r = {0};
+    struct usage u = usage_now();
 
-    (void)getrusage(RUSAGE_SELF, &r);
     sink_int(out, &build, labels, 1);
     sink_int(out, &started, NULL, f->started.ms);
-    sink_real(out, &cpu, &user, seconds(r.ru_utime));
-    sink_real(out, &cpu, &kernel, seconds(r.ru_stime));
-    sink_int(out, &memory, NULL, resident());
-    sink_int(out, &fds, NULL, descriptors());
+    sink_real(out, &cpu, &user, u.user_seconds);
+    sink_real(out, &cpu, &kernel, u.system_seconds);
+    sink_uint(out, &memory, NULL, u.resident_bytes);
+    sink_uint(out, &fds, NULL, u.descriptors);
     sink_int(out, &reloads, &done, f->reloads);
     sink_int(out, &reloads, &refused, f->failed_reloads);
     sink_int(out, &reloaded, NULL, f->reloaded.ms);

@@ -268,7 +268,7 @@ enum row {
     ROWS
 };
 
-const struct metric_row statsd_rows[] = {
+static const struct metric_row statsd_rows[] = {
     [PACKETS] = {"securebase_agent_statsd_packets_total", METRIC_COUNTER, 1, 1, "",
                  "StatsD datagrams taken in."},
     [BYTES] = {"securebase_agent_statsd_bytes_total", METRIC_COUNTER, 1, 1, "", "Bytes of those datagrams."},
@@ -288,7 +288,6 @@ const struct metric_row statsd_rows[] = {
     [MEMORY_LIMIT] = {"securebase_agent_statsd_memory_limit_bytes", METRIC_GAUGE, 1, 1, "",
                       "Most memory that those series may take."},
 };
-const size_t statsd_n_rows = ROWS;
 
 void statsd_metrics(const struct statsd *s, struct sink *out)
 {

@@ -81,8 +81,6 @@ struct statsd_stats {
 };
 struct statsd_stats statsd_stats(const struct statsd *s);
 void statsd_metrics(const struct statsd *s, struct sink *out);
-extern const struct metric_row statsd_rows[];
-extern const size_t statsd_n_rows;
 extern const struct option_row statsd_options[];
 extern const size_t statsd_n_options;
 

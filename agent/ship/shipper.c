@@ -359,7 +359,7 @@ unsigned shipper_step(struct shipper *s, const struct ship_event *e, struct ship
 
 enum row { SENT, DUPLICATES, FAILURES, DEFINITIONS, FAILOVERS, DEAD, STATE, ENDPOINT, ROWS };
 
-const struct metric_row shipper_rows[] = {
+static const struct metric_row shipper_rows[] = {
     [SENT] = {"securebase_agent_ship_requests_total", METRIC_COUNTER, 1, 1, "",
               "Requests made with a batch."},
     [DUPLICATES] = {"securebase_agent_ship_duplicates_total", METRIC_COUNTER, 1, 1, "",
@@ -377,7 +377,6 @@ const struct metric_row shipper_rows[] = {
     [ENDPOINT] = {"securebase_agent_ship_endpoint", METRIC_GAUGE, 1, 1, "",
                   "Place of the endpoint in use among those configured, from 0."},
 };
-const size_t shipper_n_rows = ROWS;
 
 void shipper_metrics(const struct shipper *s, struct sink *out)
 {

@@ -120,8 +120,6 @@ void shipper_init(struct shipper *s, unsigned n_endpoints, struct span failback,
 unsigned shipper_step(struct shipper *s, const struct ship_event *e, struct ship_effect *out);
 
 void shipper_metrics(const struct shipper *s, struct sink *out);
-extern const struct metric_row shipper_rows[];
-extern const size_t shipper_n_rows;
 
 /* ---- the shell: shipper_io.c ---- */
 

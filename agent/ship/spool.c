@@ -50,7 +50,7 @@ enum row {
     ROWS
 };
 
-const struct metric_row spool_rows[] = {
+static const struct metric_row spool_rows[] = {
     [PRODUCED_BATCHES] = {"securebase_agent_batches_produced_total", METRIC_COUNTER, 1, 1, "",
                           "Batches sealed, over the life of the spool."},
     [PRODUCED_VALUES] = {"securebase_agent_values_produced_total", METRIC_COUNTER, 1, 1, "",
@@ -86,7 +86,6 @@ const struct metric_row spool_rows[] = {
     [EPOCH] = {"securebase_agent_spool_epoch_timestamp_seconds", METRIC_GAUGE, 1, 1000, "",
                "The epoch of the spool: when it was created, or later when another took its place."},
 };
-const size_t spool_n_rows = ROWS;
 
 void spool_metrics(const struct spool_totals *t, struct sink *s)
 {

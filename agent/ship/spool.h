@@ -57,8 +57,6 @@ struct spool_totals {
 /* Whether the equation above holds. */
 bool spool_balanced(const struct spool_totals *t);
 void spool_metrics(const struct spool_totals *t, struct sink *s);
-extern const struct metric_row spool_rows[];
-extern const size_t spool_n_rows;
 
 /* ---- the store: synchronous, for one thread; spool_store_io.c ---- */
 

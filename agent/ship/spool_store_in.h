@@ -71,7 +71,6 @@ void spool_store_try_file(struct spool_store *s);
 /* Whether somebody removed or moved the file: what is written to it is seen by nobody.
  * Then what it held is lost, and another begins in its place, with a new epoch. */
 bool spool_taken_away(struct spool_store *s);
-void spool_note(struct spool_store *s, const struct err *e); /* a trouble */
 /* spool_numbers_io.c. The counters as they would be on disk:
  * what is in memory alone was never produced there. */
 int spool_numbers_write(struct spool_store *s, struct err *e);

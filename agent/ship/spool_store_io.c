@@ -40,7 +40,7 @@ int spool_commit(struct spool_store *s, struct err *e)
 
 /* ---- trouble ---- */
 
-void spool_note(struct spool_store *s, const struct err *e)
+static void note(struct spool_store *s, const struct err *e)
 {
     s->t.troubles++;
     (void)snprintf(s->t.trouble, sizeof s->t.trouble, "%.255s", e->text);
@@ -66,7 +66,7 @@ static uint64_t later_epoch(const struct spool_store *s)
 /* Everything in the file is counted as lost, and a new epoch begins. */
 static void lose_file(struct spool_store *s, const struct err *why)
 {
-    spool_note(s, why);
+    note(s, why);
     spool_file_close(&s->file);
     s->t.dropped[SPOOL_DROP_DAMAGED].batches += s->t.spooled.batches;
     s->t.dropped[SPOOL_DROP_DAMAGED].values += s->t.spooled.values;
@@ -110,7 +110,7 @@ static void start_over(struct spool_store *s, const struct err *why)
 
     lose_file(s, why);
     if (spool_file_set_aside(s->p.path, to, &e) != 0) {
-        spool_note(s, &e);
+        note(s, &e);
         return;
     }
     if (!in_use)
@@ -144,7 +144,7 @@ void spool_failed(struct spool_store *s, const struct err *e)
         start_over(s, e);
         return;
     }
-    spool_note(s, e);
+    note(s, e);
 }
 
 /* The label `agent`: 1 when it is this agent's, 0 when the file is new, ERR_MALFORMED when another's. */
@@ -327,7 +327,7 @@ void spool_store_try_file(struct spool_store *s)
     if (rc == ERR_MALFORMED && !s->renewing)
         start_over(s, &e);
     else if (rc != 0)
-        spool_note(s, &e);
+        note(s, &e);
 }
 
 struct spool_store *spool_store_open(const struct spool_store_params *p)

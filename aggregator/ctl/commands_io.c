@@ -8,7 +8,8 @@
 
 enum { SHOWN_MOST = 64 << 20 };
 
-void ctl_escape(struct buf *out, const char *text)
+/* Appends text as a query value; the unreserved characters of RFC 3986 stay. */
+static void escape(struct buf *out, const char *text)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
@@ -87,11 +88,11 @@ static int forget(struct ctl *c, const struct ctl_options *o, const char *agent,
     buf_init(&path, NULL, 8192);
     buf_init(&out, NULL, 65536);
     buf_str(&path, "/api/v1/agents/forget?agent=");
-    ctl_escape(&path, agent);
+    escape(&path, agent);
     buf_str(&path, "&reason=");
-    ctl_escape(&path, o->reason);
+    escape(&path, o->reason);
     buf_str(&path, "&request_id=");
-    ctl_escape(&path, request_id(o, id));
+    escape(&path, request_id(o, id));
     rc = ctl_post(c, buf_text(&path), &out, e);
     if (!rc && o->json)
         ctl_print(&out);
@@ -127,7 +128,7 @@ int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char *
         if (!values[i])
             continue;
         buf_fmt(&path, "%c%s=", sign, names[i]);
-        ctl_escape(&path, values[i]);
+        escape(&path, values[i]);
         sign = '&';
     }
     rc = fetch(c, o, buf_text(&path), show_percentiles, e);

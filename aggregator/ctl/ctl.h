@@ -28,8 +28,6 @@ int ctl_get(struct ctl *c, const char *path, struct buf *out, struct err *e);
 int ctl_post(struct ctl *c, const char *path, struct buf *out, struct err *e);
 /* As ctl_get, parsed; release with cJSON_Delete. NULL and e. */
 cJSON *ctl_json(struct ctl *c, const char *path, struct err *e);
-/* Appends text as a query value (RFC 3986 unreserved characters stay). */
-void ctl_escape(struct buf *out, const char *text);
 /* Whether standard output is a terminal, and its size. */
 bool ctl_terminal(int *columns, int *rows);
 void ctl_print(const struct buf *b); /* to standard output */

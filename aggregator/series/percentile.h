@@ -162,7 +162,6 @@ void sketches_advance(struct series_set *s, const struct percentile_def *d, stru
 const struct sketch *sketches_window(struct series_set *s, const struct percentile_def *d, struct sketches *x,
                                      uint32_t w, int64_t now);
 void cell_clear(struct series_set *s, struct cell *c);
-uint32_t populated(const struct sketch *v); /* buckets that are not 0 */
 
 /* gauges.c */
 struct host *host_get(struct series_set *s, struct group *g, struct atom *id);

@@ -8,7 +8,7 @@
 
 #include "aggregator/series/persist.h"
 
-void put_u64(struct buf *b, uint64_t v)
+static void put_u64(struct buf *b, uint64_t v)
 {
     uint8_t p[8];
 
@@ -17,7 +17,7 @@ void put_u64(struct buf *b, uint64_t v)
     buf_put(b, p, sizeof p);
 }
 
-void put_double(struct buf *b, double v)
+static void put_double(struct buf *b, double v)
 {
     uint64_t bits;
 

@@ -6,7 +6,4 @@
 
 enum { RECORD_VERSION = 1 };
 
-void put_u64(struct buf *b, uint64_t v);
-void put_double(struct buf *b, double v);
-
 #endif

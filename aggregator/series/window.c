@@ -11,7 +11,8 @@
 
 #include "aggregator/series/percentile.h"
 
-uint32_t populated(const struct sketch *v)
+/* Buckets that are not 0. */
+static uint32_t populated(const struct sketch *v)
 {
     uint32_t n = 0;
 

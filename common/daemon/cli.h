@@ -73,9 +73,8 @@ struct config *cli_load(const struct cli_program *p, const struct cli *cli, stru
 /* Says what is wrong with the command line, for checks of the program's own; returns EXIT_USAGE. */
 int cli_usage(const struct cli_program *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The section [log], to stand among a program's rows, and the log made from it. Priorities are written when
- * stderr is journald's
- * ($JOURNAL_STREAM, systemd.exec(5)). */
+/* The section [log], to stand among a program's rows, and the log made from it. Priorities
+ * are written when stderr is journald's ($JOURNAL_STREAM, systemd.exec(5)). */
 enum { LOG_OPTIONS = 3 };
 extern const struct option_row log_options[LOG_OPTIONS];
 #define LOG_SECTION                                                                                          \
@@ -84,8 +83,20 @@ extern const struct option_row log_options[LOG_OPTIONS];
         .n_rows = LOG_OPTIONS                                                                                \
     }
 struct log *cli_log(const struct config *c, struct err *e);
-/* After a reload: the level, which is all that changes without a restart. */
-void cli_log_reload(struct log *l, const struct config *c);
+/* A reload, on HUP: the configuration is loaded anew and handed to `take`. What came of it is in the log: what
+ * changed, what needs a restart, or every mistake; then the old one stays in force. The log takes its new level. */
+struct cli_reload {
+    const struct cli_program *program;
+    const struct cli *cli;
+    struct log *log;
+    const char *component; /* of its log lines */
+    /* 0, or a negative code with e, and perhaps more in report: then nothing has changed. `fresh` lives until the
+     * next reload that succeeds. */
+    int (*take)(void *arg, const struct config *fresh, struct buf *report, struct err *e);
+    void *arg;
+};
+/* *config is the one in force: released and replaced, or left. True when it was replaced. */
+bool cli_reload(const struct cli_reload *r, struct config **config);
 
 /* Pure (cli.c). */
 void cli_help(const struct cli_program *p, struct buf *out);

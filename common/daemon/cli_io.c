@@ -200,7 +200,40 @@ struct log *cli_log(const struct config *c, struct err *e)
                    e);
 }
 
-void cli_log_reload(struct log *l, const struct config *c)
+/* What differs goes into the log before the old configuration goes. */
+static void replace(const struct cli_reload *r, struct config **config, struct config *fresh,
+                    struct buf *text)
 {
-    log_set_level(l, cli_log_level(c));
+    buf_clear(text);
+    if (config_needs_restart(*config, fresh, text))
+        LOG(r->log, LOG_WARN, r->component, "some options need a restart", kv_s("options", buf_text(text)));
+    buf_clear(text);
+    (void)config_changes(*config, fresh, text);
+    log_set_level(r->log, cli_log_level(fresh));
+    config_free(config);
+    *config = fresh;
+    LOG(r->log, LOG_INFO, r->component, "configuration reloaded", kv_s("changed", buf_text(text)));
+}
+
+bool cli_reload(const struct cli_reload *r, struct config **config)
+{
+    struct err e = {0};
+    struct config *fresh;
+    struct buf text;
+    bool taken;
+
+    daemon_notify("RELOADING=1");
+    buf_init(&text, NULL, TEXT_CAP);
+    fresh = cli_load(r->program, r->cli, &text, &e);
+    taken = fresh && r->take(r->arg, fresh, &text, &e) == 0;
+    if (taken) {
+        replace(r, config, fresh, &text);
+    } else {
+        LOG(r->log, LOG_ERROR, r->component, "reload refused, the old configuration holds", kv_e(&e),
+            kv_s("report", buf_text(&text)));
+        config_free(&fresh);
+    }
+    buf_free(&text);
+    daemon_notify("READY=1");
+    return taken;
 }

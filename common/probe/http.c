@@ -157,7 +157,8 @@ int probe_spec_read(struct probe_spec *spec, const struct section *s, struct buf
     return rc;
 }
 
-bool probe_status_wanted(const struct probe_spec *spec, int status)
+/* Does the status satisfy one of the words, "200", "2xx", "200-299"? */
+static bool status_wanted(const struct probe_spec *spec, int status)
 {
     int low, high;
 
@@ -271,7 +272,7 @@ void probe_judge(const struct probe_spec *spec, const struct http_result *r, str
     out->at = wall_add(now, span_ns(-out->total.ns));
     if (r->code) {
         fail(out, reason_of(r->reason), "%s", r->error);
-    } else if (!probe_status_wanted(spec, r->status)) {
+    } else if (!status_wanted(spec, r->status)) {
         fail(out, PROBE_FAIL_STATUS, "status %d", r->status);
     } else if (want && (!r->body.n || !memmem(r->body.p, r->body.n, want, strlen(want)))) {
         fail(out, PROBE_FAIL_BODY, "the body does not hold \"%.100s\"", want);

@@ -71,8 +71,6 @@ struct probe_spec {
 /* Reads a section of probe_section's rows. 0, or ERR_CONFIG
  * with a sentence and, if report is given, a line in it. */
 int probe_spec_read(struct probe_spec *spec, const struct section *s, struct buf *report, struct err *e);
-/* Does the status satisfy one of the words, "200", "2xx", "200-299"? */
-bool probe_status_wanted(const struct probe_spec *spec, int status);
 /* The request for it; borrows from spec. */
 struct http_request probe_request(const struct probe_spec *spec);
 /* The verdict on what came of it. now: the wall clock at the end. */
@@ -90,8 +88,6 @@ struct probe_tally {
 void probe_count(struct probe_tally *t, const struct probe_result *r);
 /* Nothing before the first run. */
 void probe_metrics(const struct probe_tally *t, const char *label, struct sink *out);
-extern const struct metric_row probe_metric_rows[];
-extern const size_t probe_metric_rows_n;
 
 /* ---- probe_io.c ---- */
 

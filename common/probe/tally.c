@@ -2,7 +2,7 @@
  * with the first run, so that a first failure is a rise. */
 #include "common/probe/probe.h"
 
-const struct metric_row probe_metric_rows[] = {
+static const struct metric_row probe_metric_rows[] = {
     {.name = "securebase_probe_success",
      .labels = "probe",
      .help = "Whether the last run of the probe was good."},
@@ -38,7 +38,6 @@ const struct metric_row probe_metric_rows[] = {
      .labels = "probe",
      .help = "HTTP status of the last run; 0 when no answer came."},
 };
-const size_t probe_metric_rows_n = sizeof(probe_metric_rows) / sizeof(probe_metric_rows[0]);
 
 enum { SUCCESS, PHASE, DURATION, RUNS, FAILURES, SKIPPED, EXPIRY, STATUS };
 
