@@ -6,7 +6,7 @@
  banned    calls that no file may make
  includes  by full path; down the road or into common/, never back up; the inside of a room from that room alone
  #if       none inside functions
- size      no file of more than 700 lines, no function of more than 100 (tests excepted), no line of more than 120
+ size      no file of more than 700 lines, no function of more than 100 (tests excepted), no line of more than 132
  opening   every file begins with what it is for
  unsaid    no note to do it later
  format    clang-format, where it is installed
@@ -29,7 +29,7 @@ rand srand random tmpnam tempnam mktemp localtime gmtime ctime asctime alloca st
 ROAD = ["agent/guard", "agent/collectors", "agent/inputs", "agent/ship",
         "aggregator/ingest", "aggregator/store", "aggregator/series", "aggregator/slo", "aggregator/alert", "aggregator/failover",
         "aggregator/notify", "aggregator/actions", "aggregator/expose", "aggregator/export"]
-FILE_MOST, FUNCTION_MOST, WIDTH_MOST = 700, 100, 120
+FILE_MOST, FUNCTION_MOST, WIDTH_MOST = 700, 100, 132
 # Headers that a room keeps to itself.
 INSIDE = re.compile(r"(_in|_private|_internal)\.h$")
 COMMON = ["common/probe", "common/daemon", "common/net", "common/config", "common/wire", "common/sketch", "common/base"]

@@ -65,7 +65,7 @@ PLANTED = [
     ("#if in a function", "agent/ship/planted.c", function("#if __linux__\n    n++;\n#endif\n"), "#if: inside a function"),
     ("a function without end", "agent/ship/planted.c", function("    n++;\n" * 101), "size: a function of"),
     ("a file without end", "agent/ship/planted.c", "/* Planted. */\n" + "/* and on */\n" * 701, "size: 703 lines"),
-    ("a wide line", "agent/ship/planted.h", f"/* Planted{'.' * 111} */\n", "size: 124 columns"),
+    ("a wide line", "agent/ship/planted.h", f"/* Planted{'.' * 121} */\n", "size: 134 columns"),
     ("a file without its purpose", "agent/ship/planted.h", "int planted(int n);\n", "opening: a file opens with its purpose"),
     ("a promise", "agent/ship/planted.h", "/* Planted. " + "TO" + "DO: the rest */\n", "unsaid: a note to do it later"),
     ("a line out of form", "agent/ship/planted.h", "/* Planted. */\nint   planted(int n) ;\n", "format: run clang-format"),
