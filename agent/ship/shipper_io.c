@@ -83,7 +83,7 @@ static void on_moved(void *arg, const struct spool_answer *a)
     struct ship_event e = {.type = SHIP_EV_MOVED, .ok = a->code == 0};
 
     if (a->code == 0)
-        LOG0(s->p.log, LOG_WARN, "ship", "a newer spool of this agent was known: batches are numbered anew");
+        LOG0(s->p.log, LOG_WARN, "ship", "batches are numbered anew, in another epoch");
     step(s, &e);
 }
 
