@@ -336,6 +336,7 @@ int agent_reload(struct agent *a, const struct config *fresh, struct err *e)
         rc = shipping_reload(a->shipping, &p, e);
     if (rc != 0)
         goto out;
+    runner_inherit(runner, a->runner);
     runner_free(&a->runner);
     a->runner = runner;
     runner = NULL;

@@ -204,7 +204,9 @@ static void on_looked_up(void *arg, bool late)
     struct ask *a = l->owner;
     struct err e = {0};
 
-    if (late)
+    if (!a && !late)
+        let_go(l);
+    if (late || !a)
         return; /* the deadline of the question says so itself; on_back follows */
     a->lookup = NULL;
     if (a->busy && l->found_len) {
@@ -220,7 +222,8 @@ static void on_back(void *arg)
 {
     struct lookup *l = arg;
 
-    l->owner->lookup = NULL;
+    if (l->owner)
+        l->owner->lookup = NULL;
     let_go(l);
 }
 
@@ -323,6 +326,14 @@ void ask_free(struct ask **ap)
     buf_free(&a->request);
     mem_free(a->p.mem, a, sizeof *a);
     *ap = NULL;
+}
+
+void ask_use(struct ask *a, struct workers *pool)
+{
+    if (a->lookup)
+        a->lookup->owner = NULL;
+    a->lookup = NULL;
+    a->p.workers = pool;
 }
 
 void ask_begin(struct ask *a)

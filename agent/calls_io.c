@@ -18,11 +18,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { AT_ONCE = 4 };
+#include "common/base/map.h"
+
+/* Beyond so many stuck ones, no key is begun that was not well in the round before: the rest of the pool is for those. */
+enum { AT_ONCE = 4, STUCK_MOST = CALLS_THREADS - AT_ONCE };
 
 struct call {
     atomic_uint holders;
-    struct calls *owner; /* NULL: given up. The loop's alone */
+    struct calls *owner; /* NULL: given up, released by what comes back. The loop's alone */
     size_t index;        /* in the round */
     struct call *next;   /* among those that are out */
     bool stuck;
@@ -40,6 +43,8 @@ struct calls {
     bool busy;
     struct call *out; /* all that are out, stuck ones among them */
     unsigned stuck;
+    uint64_t *good; /* owned: keys that were well in the last round, as hashes */
+    size_t n_good, good_room;
 };
 
 static void let_go(struct call *c)
@@ -136,6 +141,10 @@ static void on_done(void *arg, bool late)
     struct call *c = arg;
     struct calls *cs = c->owner;
 
+    if (!cs && !late)
+        let_go(c);
+    if (!cs)
+        return;
     if (late) {
         cs->answers[c->index].code = ETIMEDOUT;
         c->stuck = true;
@@ -154,8 +163,10 @@ static void on_back(void *arg)
 {
     struct call *c = arg;
 
-    c->owner->stuck--;
-    unlink_call(c->owner, c);
+    if (c->owner) {
+        c->owner->stuck--;
+        unlink_call(c->owner, c);
+    }
     let_go(c);
 }
 
@@ -167,6 +178,37 @@ static const struct call *stuck_at(const struct calls *cs, const struct call_job
     return NULL;
 }
 
+static uint64_t hash_of(const struct call_job *job)
+{
+    const uint64_t no_seed[2] = {0, 0};
+
+    return siphash13(no_seed, job->key, strlen(job->key)) ^ (uint64_t)job->kind;
+}
+
+static bool was_good(const struct calls *cs, const struct call_job *job)
+{
+    uint64_t h = hash_of(job);
+
+    for (size_t i = 0; i < cs->n_good; i++)
+        if (cs->good[i] == h)
+            return true;
+    return false;
+}
+
+/* At the end of a round. Without memory nothing is remembered, which is but less fair. */
+static void note_good(struct calls *cs)
+{
+    cs->n_good = 0;
+    if (cs->good_room < cs->n) {
+        mem_free(cs->p.mem, cs->good, cs->good_room * sizeof *cs->good);
+        cs->good = mem_array(cs->p.mem, cs->n, sizeof *cs->good);
+        cs->good_room = cs->good ? cs->n : 0;
+    }
+    for (size_t i = 0; i < cs->n && cs->n_good < cs->good_room; i++)
+        if (cs->answers[i].code == 0)
+            cs->good[cs->n_good++] = hash_of(&cs->jobs[i]);
+}
+
 /* Begins one job in a worker. 0 or the errno that answers it. */
 static int begin(struct calls *cs, size_t i)
 {
@@ -176,6 +218,8 @@ static int begin(struct calls *cs, size_t i)
 
     if (stuck_at(cs, job))
         return ETIMEDOUT;
+    if (cs->stuck >= STUCK_MOST && !was_good(cs, job))
+        return EAGAIN;
     c = malloc(sizeof *c);
     if (!c)
         return ENOMEM;
@@ -212,6 +256,7 @@ static void go_on(struct calls *cs)
     }
     if (cs->next == cs->n && !cs->running && cs->busy) {
         cs->busy = false;
+        note_good(cs);
         cs->p.done(cs->p.arg, cs->jobs, cs->answers, cs->n);
     }
 }
@@ -238,10 +283,36 @@ void calls_free(struct calls **csp)
         c->owner = NULL;
         let_go(c);
     }
+    mem_free(cs->p.mem, cs->good, cs->good_room * sizeof *cs->good);
     mem_free(cs->p.mem, cs->jobs, cs->room * sizeof *cs->jobs);
     mem_free(cs->p.mem, cs->answers, cs->room * sizeof *cs->answers);
     mem_free(cs->p.mem, cs, sizeof *cs);
     *csp = NULL;
+}
+
+void calls_inherit(struct calls *to, struct calls *from, struct workers *pool)
+{
+    if (to)
+        to->p.workers = pool;
+    while (from && from->out) {
+        struct call *c = from->out;
+
+        from->out = c->next;
+        c->owner = c->stuck ? to : NULL;
+        if (c->owner) {
+            c->next = to->out;
+            to->out = c;
+            to->stuck++;
+        }
+    }
+    if (to && from && from->p.mem == to->p.mem) {
+        mem_free(to->p.mem, to->good, to->good_room * sizeof *to->good);
+        to->good = from->good;
+        to->n_good = from->n_good;
+        to->good_room = from->good_room;
+        from->good = NULL;
+        from->n_good = from->good_room = 0;
+    }
 }
 
 struct call_job *calls_room(struct calls *cs, size_t n, size_t *max)

@@ -6,7 +6,8 @@
 #include "agent/collector.h"
 #include "common/net/loop.h"
 
-enum { CALLS_MAX = 4096 }; /* jobs of one round */
+enum { CALLS_THREADS = 32 }; /* of the pool */
+enum { CALLS_MAX = 4096 };   /* jobs of one round */
 
 struct calls;
 
@@ -23,6 +24,10 @@ struct calls_params {
 struct calls *calls_new(const struct calls_params *p);
 /* Gives up what is out. */
 void calls_free(struct calls **c);
+
+/* A pool that goes on takes the place of the one that `to` was made with, and what is still out of `from` in that pool stays
+ * out: what is stuck is known to `to` (may be NULL: to nobody), so that its keys are not begun once more. */
+void calls_inherit(struct calls *to, struct calls *from, struct workers *pool);
 
 /* Room for the jobs of the next round: calls_room(c, n, &max), fill in, calls_begin(c, n). NULL without
  * memory; may be NULL only while a round is out. max is at least n, up to CALLS_MAX. */

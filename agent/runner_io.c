@@ -9,7 +9,7 @@
 #include "agent/files_io.h"
 #include "agent/runner_plan.h"
 
-enum { FILES_EACH = 8, THREADS = 32, NAME_MAX_TEXT = 160 };
+enum { FILES_EACH = 8, NAME_MAX_TEXT = 160 };
 
 /* One collector, or one instance of one. */
 struct entry {
@@ -345,7 +345,7 @@ struct runner *runner_new(const struct runner_params *p, struct err *e)
         rc = err_set(e, ERR_LIMIT, "the root prefix is too long");
     r->entries = mem_array(p->mem, r->room, sizeof *r->entries);
     r->files = files_new(r->root, p->mem);
-    r->workers = workers_new(p->loop, THREADS, e);
+    r->workers = workers_new(p->loop, CALLS_THREADS, e);
     if (!rc && (!r->entries || !r->files || !r->workers))
         rc = err_set(e, ERR_NOMEM, "no memory for the collectors");
     if (!rc)
@@ -355,6 +355,36 @@ struct runner *runner_new(const struct runner_params *p, struct err *e)
     if (rc)
         runner_free(&r);
     return r;
+}
+
+static struct entry *named(struct runner *r, const char *name)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->entries[i].name, name) == 0)
+            return &r->entries[i];
+    return NULL;
+}
+
+void runner_inherit(struct runner *r, struct runner *old)
+{
+    struct workers *fresh = r->workers;
+
+    r->workers = old->workers;
+    old->workers = fresh;
+    for (size_t i = 0; i < old->n; i++) {
+        struct entry *from = &old->entries[i], *to = named(r, from->name);
+
+        if (from->calls)
+            calls_inherit(to ? to->calls : NULL, from->calls, r->workers);
+        if (from->ask)
+            ask_use(from->ask, fresh);
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->entries[i].calls)
+            calls_inherit(r->entries[i].calls, NULL, r->workers);
+        if (r->entries[i].ask)
+            ask_use(r->entries[i].ask, r->workers);
+    }
 }
 
 void runner_free(struct runner **rp)

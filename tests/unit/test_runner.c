@@ -261,6 +261,27 @@ static void test_calls(void **state)
     assert_int_equal(r.done, 22);
     for (int i = 0; i < 6; i++)
         assert_true(r.codes[i] == 0 || r.codes[i] == ENOENT || r.codes[i] == ETIMEDOUT);
+    for (int i = 0; i < 40;
+         i++) { /* replaced while a round is out, and late or not: nothing is called back, or lost */
+        struct calls *next = calls_new(&p);
+        struct call_job *jobs;
+        size_t max;
+
+        jobs = calls_room(r.calls, 6, &max);
+        for (size_t k = 0; k < 6; k++) {
+            jobs[k].kind = CALL_STATVFS;
+            (void)snprintf(jobs[k].key, sizeof jobs[k].key, "/%zu", k);
+        }
+        calls_begin(r.calls, 6);
+        if (i % 2) {
+            timer_set(r.timer, span_ns(0));
+            assert_int_equal(loop_run(r.loop), 0);
+        }
+        calls_inherit(i % 3 ? next : NULL, r.calls, w);
+        calls_free(&r.calls);
+        r.calls = next;
+        run_round(&r, mounts, CALL_STATVFS);
+    }
     workers_free(&w);
     calls_free(&r.calls);
     timer_free(&r.timer);
