@@ -168,23 +168,24 @@ static int prepare_file(struct spool_file *f, struct err *e)
     return rc == 0 ? exec(f, dead_schema, e) : rc;
 }
 
+/* In exclusive mode the wal-index is in the heap, so that the -wal is read without a -shm beside it; the VFS without locks, as a
+ * file that is open for reading alone can have none for writing (the folder's lock keeps others away). */
 int spool_file_peek(struct spool_file *f, const char *path, struct err *e)
 {
-    char uri[2048] = "file:";
-    size_t n = 5;
+    char version[200] = "";
+    int rc;
 
     *f = (struct spool_file){.path = path};
-    for (; *path && n + 32 < sizeof uri;
-         path++) /* sqlite.org/uri.html: whatever could mean something is escaped */
-        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("%?#", *path) ? "%%%02X" : "%c", *path);
-    (void)snprintf(uri + n, sizeof uri - n, "?immutable=1");
-    if (sqlite3_open_v2(uri, &f->h, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
-        (void)fail(f, SQLITE_CANTOPEN, e);
+    rc = sqlite3_open_v2(path, &f->h, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                         "unix-none");
+    rc = rc == SQLITE_OK ? exec(f, "PRAGMA locking_mode = EXCLUSIVE", e) : fail(f, rc, e);
+    if (rc == 0)
+        rc = ask(f, "PRAGMA user_version", version, e);
+    if (rc == 0 && strcmp(version, "1") != 0)
+        rc = err_set(e, ERR_MALFORMED, "%s: version %s", f->path, version);
+    if (rc != 0)
         spool_file_close(f);
-        return ERR_IO;
-    }
-    return 0;
+    return rc;
 }
 
 int spool_file_open(struct spool_file *f, const char *path, struct err *e)

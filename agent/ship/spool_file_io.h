@@ -47,8 +47,7 @@ struct spool_file {
 
 /* ERR_MALFORMED: damaged, or of a newer version; ERR_LIMIT: disk full; ERR_IO. */
 int spool_file_open(struct spool_file *f, const char *path, struct err *e);
-/* The same for reading alone, as the file lies there, its -wal
- * not looked at: for a file system mounted read-only. */
+/* The same for reading alone, where nobody else has it open: for a file system mounted read-only. */
 int spool_file_peek(struct spool_file *f, const char *path, struct err *e);
 void spool_file_close(struct spool_file *f);
 /* When more pages than `above` are free, gives them back to the file system, at most as many at once. */

@@ -222,9 +222,37 @@ static int check_dir(int dir, const char *path, struct err *e)
     return 0;
 }
 
+/* The file to lock; where the file system is mounted read-only, the one that is there, or the folder itself: a program that can
+ * do without its folder is not to be kept from starting by it. */
+static int open_lock(int dir, bool *writable)
+{
+    int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+
+    *writable = fd >= 0;
+    if (fd < 0 && errno == EROFS)
+        fd = openat(dir, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && !*writable && errno == ENOENT)
+        fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd;
+}
+
+/* A full disk has no room for the number of the process, which is for people alone. */
+static int write_pid(int fd, const char *path, struct err *e)
+{
+    char pid[24];
+
+    (void)snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) == 0 && write(fd, pid, strlen(pid)) == (ssize_t)strlen(pid))
+        return 0;
+    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+        return 0;
+    return err_sys(e, ERR_IO, errno, "cannot write %s/lock", path);
+}
+
 static int take_lock(int dir, const char *path, struct err *e)
 {
-    int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640), rc;
+    bool writable;
+    int fd = open_lock(dir, &writable), rc;
     char pid[24] = "";
     ssize_t n;
 
@@ -242,13 +270,11 @@ static int take_lock(int dir, const char *path, struct err *e)
         (void)close(fd);
         return rc;
     }
-    (void)snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) || write(fd, pid, strlen(pid)) != (ssize_t)strlen(pid)) {
-        rc = err_sys(e, ERR_IO, errno, "cannot write %s/lock", path);
-        (void)close(fd);
-        return rc;
-    }
-    return fd;
+    rc = writable ? write_pid(fd, path, e) : 0;
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return rc;
 }
 
 int daemon_lock_dir(const char *dir, struct err *e)

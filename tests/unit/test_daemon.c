@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -42,6 +43,7 @@ static void refused(const char *dir, int code, const char *why)
 static void test_lock_dir(void **state)
 {
     struct err e = {0};
+    struct rlimit was, none;
     char pid[64];
     int fd, status;
     pid_t child;
@@ -61,7 +63,12 @@ static void test_lock_dir(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(WEXITSTATUS(status), 7);
     (void)close(fd);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0); /* a full disk keeps nobody from starting */
+    none = was;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
     fd = daemon_lock_dir("lib/agent", &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_true(fd >= 0);
     (void)close(fd);
 
