@@ -1,11 +1,12 @@
 #!/bin/bash
-# The acceptance test on a fresh Debian 12, made with debootstrap: tests/packaging/bookworm.sh BUILD [packages] [source]
+# The acceptance test on a fresh Debian 12, made with debootstrap: tests/packaging/bookworm.sh BUILD [packages] [source] [check]
 #
 #   packages   installs the debs of BUILD/deb with apt; configures both daemons as docs/install.md says; runs them without
 #              a service manager, then under a systemd booted in namespaces, sandbox and all; reload, wrong
 #              configuration, crash, upgrade, removal, purge
 #   source     clones this commit and runs README's first line, `sh packaging/deps.sh --run && make demo`, as root and then
 #              as an ordinary user
+#   check      README's second line, `sh packaging/deps.sh --tests && make check`, as root (not run unless named: long)
 #
 # Needs root, debootstrap and the distribution's mirror. The base system is kept in BUILD/bookworm.tar.
 set -euo pipefail
@@ -113,12 +114,31 @@ from_source() {
     step "source: good"
 }
 
+# README's second line. The servers of the tests need /dev and /sys as any machine has them.
+check() {
+    fresh check
+    within sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends git ca-certificates > /dev/null 2>&1'
+    git clone -q --no-local "$top" "$root/root/securebase"
+    step "README's second line as root"
+    mkdir -p "$root/dev/pts" "$root/dev/shm"
+    unshare --mount --pid --fork --kill-child --uts sh -c 'hostname fresh
+        mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" && mount --rbind /dev "$0/dev"
+        exec chroot "$0" sh -c "cd /root/securebase && sh packaging/deps.sh --tests && make check"' "$root" < /dev/null \
+        > "$work/check.log" 2>&1 || {
+        tail -n 60 "$work/check.log"
+        exit 1
+    }
+    grep -E ' passed|faults|are good|^fuzzers' "$work/check.log"
+    step "check: good"
+}
+
 for part in "$@"; do
     case $part in
     packages) packages ;;
     source) from_source ;;
+    check) check ;;
     *)
-        echo "bookworm: $part? packages or source" >&2
+        echo "bookworm: $part? packages, source or check" >&2
         exit 2
         ;;
     esac
