@@ -122,7 +122,8 @@ check() {
     step "README's second line as root"
     mkdir -p "$root/dev/pts" "$root/dev/shm"
     unshare --mount --pid --fork --kill-child --uts sh -c 'hostname fresh
-        mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" && mount --rbind /dev "$0/dev"
+        mount --bind "$0" "$0" && cd "$0" # so that / is a file system, as on any machine
+        mount -t proc proc proc && mount --rbind /sys sys && mount --rbind /dev dev
         exec chroot "$0" sh -c "cd /root/securebase && sh packaging/deps.sh --tests && make check"' "$root" < /dev/null \
         > "$work/check.log" 2>&1 || {
         tail -n 60 "$work/check.log"
