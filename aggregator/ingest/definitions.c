@@ -232,6 +232,17 @@ int definitions_add(struct definitions *d, struct wire_str agent, const struct w
     return 0;
 }
 
+void definitions_used_until(struct definitions *d, int64_t position)
+{
+    struct holder *o;
+    struct hold *h;
+    size_t i = 0, k;
+
+    while ((o = map_next(&d->holders, &i)))
+        for (k = 0; (h = map_next(&o->holds, &k));)
+            h->position = h->position > position ? h->position : position;
+}
+
 void definitions_touch(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,
                        struct wall received)
 {
@@ -257,7 +268,7 @@ void definitions_unpin(struct definitions *d, struct hold *h, int64_t position, 
     assert(h->pins > 0);
     h->pins--;
     if (position) {
-        h->position = position;
+        h->position = position > h->position ? position : h->position;
         h->received = received.ms > h->received ? received.ms : h->received;
     } else if (!h->durable && h->pins == 0) {
         (void)map_del(&h->by->holds, h->def->hash.b, sizeof h->def->hash.b);

@@ -53,6 +53,9 @@ struct hold {
 /* Adds a definition, already checked, that has become durable with this hold. ERR_NOMEM, ERR_MALFORMED. */
 int definitions_add(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,
                     struct bytes value, struct wall received, struct err *e);
+/* Each hold counts as used by the batch at this position: of those restored, nobody knows the last batch that uses
+ * them, but none that was stored by then lies behind it. */
+void definitions_used_until(struct definitions *d, int64_t position);
 /* What the agent holds already counts as used just now, so that
  * it does not expire under a request that brings it again. */
 void definitions_touch(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,

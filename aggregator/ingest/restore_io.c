@@ -224,6 +224,7 @@ static int load_journal(struct restore *r, struct err *e)
     g->position = g->persisted;
     if (rc == 0)
         rc = journal_replay(g->journal, g->persisted, since, on_entry, r, e);
+    definitions_used_until(g->definitions, g->position);
     if (rc == 0 && r->doubtful)
         rc = mend_journal(r, e);
     return rc;

@@ -137,3 +137,27 @@ int db_finish_new(const char *path, struct err *e)
         rc = put_ready(path, kept, e);
     return rc ? rc : remove_parts(fresh, e);
 }
+
+static void list_one(const char *path, const char *ending, const char *what, struct buf *report)
+{
+    char name[MAX_NAME];
+    struct stat st;
+
+    if (name_beside(path, ending, name, NULL) == 0 && lstat(name, &st) == 0)
+        buf_fmt(report, "%s: %s, %lld bytes\n", name, what, (long long)st.st_size);
+}
+
+void db_list_aside(const char *path, struct buf *report)
+{
+    list_one(path, ".new", "begun in the place of a damaged file, not complete: the next start removes it",
+             report);
+    list_one(path, ".ready", "complete: the next start puts it in the place of the damaged file", report);
+    for (int i = 1; i <= MAX_ASIDE; i++) {
+        char ending[64];
+
+        (void)snprintf(ending, sizeof ending, ".damaged-%d", i);
+        list_one(path, ending, "damaged, set aside", report);
+        (void)snprintf(ending, sizeof ending, ".damaged-%d-wal", i);
+        list_one(path, ending, "its log", report);
+    }
+}

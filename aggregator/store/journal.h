@@ -66,7 +66,8 @@ int journal_drop_holds(struct journal *j, const struct journal_drop *drops, size
                        void (*done)(void *arg, int code), void *arg);
 /* Forgets, from the oldest on, batches at or below position that were received before `before`, or after
  * `now` (by a clock that has gone back since: they would stay for as long), some hundreds at a time so
- * that no batch waits long. left: position of the oldest batch that stays; INT64_MAX when none does. */
+ * that no batch waits long. left: no batch
+ * below this position stays, whatever was stored meanwhile. */
 int journal_prune(struct journal *j, int64_t position, struct wall before, struct wall now,
                   void (*done)(void *arg, int64_t left, int code), void *arg);
 /* Watermarks and digests of an agent go; its batches and definitions stay until they are pruned, because

@@ -29,7 +29,7 @@ static int find_prunable(struct db *db, struct change *c, int64_t *last, struct 
         n++;
     }
     c->more = n == PRUNE_ROWS;
-    c->left = INT64_MAX;
+    c->left = c->position < INT64_MAX ? c->position + 1 : INT64_MAX; /* what came since was not looked at */
     return rc;
 }
 

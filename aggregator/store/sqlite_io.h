@@ -49,5 +49,7 @@ struct db *db_begin_new(const char *path, const char *const *steps, size_t n_ste
 int db_put_new(const char *path, struct db **fresh, char *kept, size_t n, struct err *e);
 /* Before a file is opened: carries on where a crash stopped db_put_new, and removes a new file that was not ready. */
 int db_finish_new(const char *path, struct err *e);
+/* A line into report for each file that damage has left beside path. */
+void db_list_aside(const char *path, struct buf *report);
 
 #endif

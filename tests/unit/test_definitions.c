@@ -71,6 +71,27 @@ static void test_sharing_and_expiry(void **state)
     kit_host_free(&h);
 }
 
+/* What is restored may be used by any batch stored by then, whatever the clocks said; replaying an older one does not
+ * bring that down. */
+static void test_restored_holds_stay_for_all_kept_batches(void **state)
+{
+    struct kit_host *h = kit_host("web-1", 4, 2);
+    struct mem mem = {0};
+    struct definitions *d = definitions_new(&mem, seed);
+    struct hold *one;
+
+    (void)state;
+    assert_int_equal(add(d, "web-1", h, 0, 100), 0);
+    definitions_used_until(d, 50);
+    assert_int_equal(definitions_pin(d, kit_text("web-1"), definitions_get(d, &h->entries[0].hash), &one), 0);
+    definitions_unpin(d, one, 20, (struct wall){50});
+    assert_int_equal(expire(d, 49, 1000), 0); /* a clock far ahead */
+    assert_int_equal(expire(d, 50, 100), 0);
+    assert_int_equal(expire(d, 50, 1000), 1);
+    definitions_free(&d);
+    kit_host_free(&h);
+}
+
 static void test_a_hold_made_in_vain_ends(void **state)
 {
     struct kit_host *h = kit_host("web-1", 4, 2);
@@ -156,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sharing_and_expiry),
+        cmocka_unit_test(test_restored_holds_stay_for_all_kept_batches),
         cmocka_unit_test(test_a_hold_made_in_vain_ends),
         cmocka_unit_test(test_quota),
         cmocka_unit_test(test_without_memory_nothing_changes),

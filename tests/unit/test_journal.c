@@ -27,7 +27,7 @@ struct env {
     struct err e;
     unsigned left; /* answers awaited */
     int code;      /* of the last */
-    int64_t position;
+    int64_t position, left_of_pruning;
 };
 
 static struct env *env_new(void)
@@ -61,6 +61,7 @@ static void answered(void *arg, int code)
 static void pruned(void *arg, int64_t left, int code)
 {
     ((struct env *)arg)->position = left;
+    ((struct env *)arg)->left_of_pruning = left;
     answered(arg, code);
 }
 
@@ -68,7 +69,7 @@ static void appended(void *arg, int64_t position, int code)
 {
     struct env *v = arg;
 
-    assert_true(code != 0 || position > v->position);
+    assert_true(code != 0 || position > v->position || v->position == v->left_of_pruning);
     if (code == 0)
         v->position = position;
     answered(arg, code);
@@ -327,6 +328,11 @@ static void test_pruning_after_a_step_back(void **state)
     assert_int_equal(journal_prune(j, 15, (struct wall){1000 + 18}, (struct wall){1000 + 20}, pruned, v), 0);
     assert_int_equal(wait_for(v, 1), 0);
     assert_int_equal(v->position, 16);
+    assert_int_equal(journal_prune(j, 20, (struct wall){INT64_MAX}, (struct wall){INT64_MAX}, pruned, v), 0);
+    assert_int_equal(append(j, v, 21), 0); /* stored behind it: nothing is said of it */
+    v->left = 2;
+    assert_int_equal(loop_run(v->loop), 0);
+    assert_int_equal(v->left_of_pruning, 21);
     journal_close(&j);
     env_free(v);
 }
