@@ -174,6 +174,49 @@ int control_audit_tail(struct control *c, unsigned n,
     return submit(c, &t->job);
 }
 
+/* Copies rows until the end or the first that cannot be read. */
+static int copy_rows(struct db *from, const char *select, struct db *to, struct store_salvaged *n,
+                     struct err *e)
+{
+    struct err why = {0};
+    sqlite3_stmt *st = db_prepare(from, select, &why), *put;
+    int rc = st ? 0 : why.code, code = 0;
+
+    while (rc == 0 && (rc = db_row(from, st, &why)) == 1) {
+        put = db_prepare(to, "INSERT OR IGNORE INTO audit VALUES(?, ?, ?, ?, ?, ?)", e);
+        for (int i = 0; put && i < 6; i++)
+            (void)sqlite3_bind_value(put, i + 1, sqlite3_column_value(st, i)); /* without memory: no row */
+        code = put ? db_run(to, put, e) : e->code;
+        rc = code;
+        n->copied += code == 0;
+    }
+    if (st)
+        (void)sqlite3_reset(st);
+    return code ? code : rc == ERR_MALFORMED ? 0 : rc;
+}
+
+/* The audit is read from both ends. */
+static int salvage(const char *damaged, struct db *to, struct store_salvaged *n, struct err *e)
+{
+    static const char *const select[] = {
+        "SELECT id, t, who, what, reason, request_id FROM audit ORDER BY id",
+        "SELECT id, t, who, what, reason, request_id FROM audit ORDER BY id DESC"};
+    struct err why = {0};
+    struct db *from = db_open_damaged(damaged, &why);
+    int rc;
+
+    if (!from)
+        return why.code == ERR_MALFORMED ? 0 : err_set(e, why.code, "%s", why.text);
+    rc = db_begin(to, e);
+    for (int i = 0; i < 2 && rc == 0; i++)
+        rc = copy_rows(from, select[i], to, n, e);
+    rc = rc == 0 ? db_commit(to, e) : rc;
+    if (rc != 0)
+        db_rollback(to);
+    db_leave(&from);
+    return rc;
+}
+
 struct control *control_open(const struct control_params *p, struct err *e)
 {
     struct control *c = malloc(sizeof *c);
@@ -187,7 +230,8 @@ struct control *control_open(const struct control_params *p, struct err *e)
                                                  .steps = steps,
                                                  .n_steps = sizeof steps / sizeof steps[0],
                                                  .loop = p->loop,
-                                                 .log = p->log},
+                                                 .log = p->log,
+                                                 .salvage = salvage},
                           e);
     if (!c->store) {
         free(c);

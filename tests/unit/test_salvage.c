@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "aggregator/store/control.h"
 #include "aggregator/store/journal.h"
 #include "common/base/rng.h"
 
@@ -234,8 +236,7 @@ static void spoil(uint8_t *page, struct rng *rng)
         page[from + i] = (uint8_t)rng_below(rng, 256);
 }
 
-/* verify-store sees each spoilt page that a start would have read (and this one's frames are no batches anyway), and does not
- * write. */
+/* verify-store finds fault with a damaged file, and does not write into it. */
 static void check_told(const char *path)
 {
     struct buf report;
@@ -407,12 +408,90 @@ static void test_kill_on_the_way(void **state)
     env_free(v);
 }
 
+static void spoil_index(const char *path, const char *index)
+{
+    sqlite3_stmt *st;
+    sqlite3 *db;
+    size_t n;
+    uint8_t *p;
+    int page;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &st, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(st, 1, index, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    page = sqlite3_column_int(st, 0);
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    p = read_file(path, &n);
+    memset(p + (size_t)(page - 1) * PAGE, 'x', PAGE);
+    write_file(path, p, n);
+    free(p);
+}
+
+struct tail {
+    struct env *v;
+    unsigned rows;
+};
+
+static void on_audit(void *arg, const struct control_entry *entry)
+{
+    (void)entry;
+    ((struct tail *)arg)->rows++;
+}
+
+static void tail_done(void *arg, int code)
+{
+    assert_int_equal(code, 0);
+    loop_stop(((struct tail *)arg)->v->loop);
+}
+
+/* The control store keeps nothing in memory: it reads what it can from the damaged file at once. */
+static void test_the_audit_outlives_damage_while_running(void **state)
+{
+    struct env *v = env_new();
+    struct control_params p = {.path = "c.db", .loop = v->loop, .log = v->log};
+    struct control_audit a = {{5}, "ops", "agents forget web-1", "gone", NULL};
+    struct tail tail = {v, 0};
+    struct control *c;
+    char id[16];
+
+    (void)state;
+    for (int i = 0; i < 21; i++) {
+        (void)snprintf(id, sizeof id, "r%d", i);
+        a.request_id = id;
+        if (i == 0) {
+            c = control_open(&p, &v->e);
+        } else if (i == 20) {
+            control_close(&c);
+            spoil_index("c.db", "sqlite_autoindex_audit_1");
+            c = control_open(&p, &v->e);
+        }
+        assert_non_null(c);
+        do {
+            v->code = 0;
+            v->left = 1;
+            assert_int_equal(control_audit(c, &a, answered, v), 0);
+            assert_int_equal(loop_run(v->loop), 0);
+        } while (v->code != 0);
+    }
+    assert_int_equal(access("c.db.damaged-1", F_OK), 0);
+    assert_int_equal(control_audit_tail(c, 100, on_audit, tail_done, &tail), 0);
+    assert_int_equal(loop_run(v->loop), 0);
+    assert_int_equal(tail.rows, 21);
+    control_close(&c);
+    env_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_page_costs_no_more_than_itself),
         cmocka_unit_test(test_any_damage),
         cmocka_unit_test(test_kill_on_the_way),
+        cmocka_unit_test(test_the_audit_outlives_damage_while_running),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
