@@ -255,6 +255,8 @@ int ingest_restore(struct ingest *g, struct err *e)
         rc = journal_renew(g->journal, e);
         if (rc == 0)
             rc = again(g, e);
+        r = (struct restore){.g = g, .e = e};
+        g->f.replayed = 0;
         if (rc == 0)
             rc = load_history(&r, e);
         if (rc == 0)
