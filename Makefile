@@ -192,8 +192,20 @@ clean:
 	rm -rf build build-*
 
 help:
-	@echo "all check demo install deb rpm bookworm bench bench-{agent,wire,sketch,ingest,…} fuzz SECONDS=N lint unit e2e conf"
-	@echo "asan ubsan tsan clang cover clean"
+	@sed -n 's/^#help //p' $(firstword $(MAKEFILE_LIST))
+#help make                      the three programs, into build/
+#help make demo                 watch this very machine; DEMO_SECONDS=30 ends it by itself
+#help make check                everything that has to hold; the same rings one by one:
+#help make lint | unit | e2e    rules of the code; unit tests; the real programs (PYTEST="-k word" for some)
+#help make clang | asan | ubsan | tsan | fuzz-replay
+#help make fuzz SECONDS=60      each fuzzer for so long
+#help make cover                lines that the unit tests reach, by file
+#help make bench, bench-NAME    what it costs: agent expose ingest series sketch statsd wire
+#help make conf                 example configurations and option pages, from the programs' option rows
+#help make install              DESTDIR= PREFIX=/usr
+#help make deb | rpm           packages, below build/
+#help make bookworm             the debs on a fresh Debian 12 (root)
+#help make clean                V=1 shows the commands of any of these
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 .PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e bench conf generated \

@@ -16,7 +16,7 @@ struct ctl_options {
     const char *ca, *cert, *key, *token;
     bool json, once;
     const char *by, *window, *reason, *request_id;
-    int interval; /* seconds, of top */
+    int interval; /* seconds, of top; 0: not given */
 };
 
 struct ctl; /* a connection to one aggregator: client_io.c */

@@ -169,9 +169,29 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* Options that do nothing for this command are refused. */
+static int check_options(const struct ctl_options *o, const char *command)
+{
+    const struct {
+        bool given;
+        const char *option, *with;
+    } some[] = {
+        {o->by, "--by", "percentiles"},    {o->window, "--window", "percentiles"},
+        {o->once, "--once", "top"},        {o->interval, "--interval", "top"},
+        {o->reason, "--reason", "agents"}, {o->request_id, "--request-id", "agents"},
+    };
+
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        if (some[i].given && strcmp(some[i].with, command) != 0)
+            return usage("%s goes with %s", some[i].option, some[i].with);
+    if (o->json && strcmp(command, "top") == 0)
+        return usage("--json does not go with top: status, agents and percentiles have what it shows");
+    return CLI_GO_ON;
+}
+
 int main(int argc, char **argv)
 {
-    struct ctl_options o = {.socket = "/run/securebase/aggregator.sock", .interval = 2};
+    struct ctl_options o = {.socket = "/run/securebase/aggregator.sock"};
     const struct command *command;
     struct err e = {0};
     struct ctl *c;
@@ -188,6 +208,9 @@ int main(int argc, char **argv)
     command = find(argv[optind]);
     if (!command)
         return usage("found \"%.80s\", expected status, agents, top or percentiles", argv[optind]);
+    rc = check_options(&o, command->name);
+    if (rc != CLI_GO_ON)
+        return rc;
     c = ctl_new(&o, &e);
     rc = c ? command->run(c, &o, argc - optind - 1, argv + optind + 1, &e) : e.code;
     ctl_free(&c);

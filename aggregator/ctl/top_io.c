@@ -126,7 +126,7 @@ int ctl_top(struct ctl *c, const struct ctl_options *o, int argc, char **argv, s
     int columns = 0, rows = 0, rc = 0;
 
     if (argc)
-        return err_set(e, ERR_CONFIG, "\"%s\": no argument is expected here", argv[0]);
+        return err_set(e, ERR_CONFIG, "found \"%s\", expected no argument", argv[0]);
     buf_init(&text, NULL, 16 << 20);
     buf_init(&out, NULL, 16 << 20);
     for (;;) {
@@ -145,7 +145,7 @@ int ctl_top(struct ctl *c, const struct ctl_options *o, int argc, char **argv, s
             draw(&text, columns, rows, &out);
         ctl_print(s.on ? &out : &text);
         rc = 0;
-        if (o->once || wait_or_quit(&s, o->interval))
+        if (o->once || wait_or_quit(&s, o->interval ? o->interval : 2))
             break;
         if (!s.on)
             (void)puts("");
