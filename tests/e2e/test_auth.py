@@ -60,8 +60,8 @@ def test_tokens_stand_for_an_agent_or_for_the_role_relay(aggregator):
     one, two = Bearer(g, secret["one"], "one").introduce(), Bearer(g, secret["two"], "two").introduce()
     good = one.authorization
     digest = hashlib.sha256(secret["one"].encode()).hexdigest()
-    for shown in (None, "", "Bearer", "Bearer ", "Bearer wrong", good + "x", good[:-1], f"Bearer {digest}", f"Basic {secret['one']}",
-                  secret["one"]):
+    for shown in (None, "", "Bearer", "Bearer ", "Bearer wrong", good + "x", good[:-1], f"Bearer {digest}",
+                  f"Basic {secret['one']}", secret["one"]):
         one.authorization = shown
         for answer in one.batch(one.body()), one.definitions(FLAT):
             assert (answer.status, answer.reason) == (401, "unauthorized"), (shown, answer)

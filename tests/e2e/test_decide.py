@@ -40,8 +40,9 @@ class Reader(threading.Thread):
 
 def test_decisions_are_not_held_up_by_batches_or_readers(aggregator, ca, capsys):
     g = aggregator(sections=[("percentile io", {"metric": "load_bytes_3", "by": "device", "windows": "1m 5m"})])
-    loader = subprocess.Popen([os.path.join(support.BUILD, "bench/load_tls"), str(g.ingest_port), ca, str(AGENTS), str(CONNECTIONS),
-                               str(ROUNDS), "0", "30"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    loader = subprocess.Popen([os.path.join(support.BUILD, "bench/load_tls"), str(g.ingest_port), ca, str(AGENTS),
+                               str(CONNECTIONS), str(ROUNDS), "0", "30"], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     readers = [Reader(g.http_port, path) for path in ("/metrics", "/metrics/hosts", "/metrics/hosts", "/api/v1/agents")]
     try:
         line = loader.stderr.readline()

@@ -16,6 +16,8 @@ import pytest
 import support
 from support import wait_for
 
+DIRECTLY = [sys.executable, os.path.join(support.TOP, "tests/demo/demo.py")]
+
 
 @pytest.fixture
 def room(tmp_path):
@@ -81,8 +83,8 @@ def test_without_a_terminal(room, tmp_path, redis, seconds):
 def test_with_a_terminal(room):
     """top fills the screen, and the screen is given back."""
     me, child = pty.openpty()
-    p = subprocess.Popen([sys.executable, os.path.join(support.TOP, "tests/demo/demo.py")], cwd=support.TOP, env=environment(room, 3),
-                         stdin=child, stdout=child, stderr=child, start_new_session=True)
+    p = subprocess.Popen(DIRECTLY, cwd=support.TOP, env=environment(room, 3), stdin=child, stdout=child, stderr=child,
+                         start_new_session=True)
     os.close(child)
     shown = read_all(me, p)
     assert p.wait(60) == 0, shown
@@ -93,8 +95,8 @@ def test_with_a_terminal(room):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 def test_an_end_by_signal(room, number):
-    p = subprocess.Popen([sys.executable, os.path.join(support.TOP, "tests/demo/demo.py")], cwd=support.TOP, env=environment(room, 0),
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    p = subprocess.Popen(DIRECTLY, cwd=support.TOP, env=environment(room, 0), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
         line = ""
         while "watching" not in line:

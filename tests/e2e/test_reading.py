@@ -299,7 +299,8 @@ def test_parts_of_the_page_are_the_page(plain):
     parts = [part(("match[]", '{device=~"d[12]"}'), ("shard", f"{i}/2")) for i in range(2)]
     assert sorted(x for p in parts for x in p) == sorted(x for x in whole if re.search('device="d[12]"', x))
     assert part(("match[]", 'nothing_of_the_kind')) == []
-    for bad in ("match[]", "{"), ("match[]", ""), ("match[]", '{a=~"("}'), ("shard", "2/2"), ("shard", "0/0"), ("shard", "1"), ("shard", ""):
+    for bad in (("match[]", "{"), ("match[]", ""), ("match[]", '{a=~"("}'), ("shard", "2/2"), ("shard", "0/0"), ("shard", "1"),
+                ("shard", "")):
         status, _, body = get(g.url + "/metrics/hosts?" + urllib.parse.urlencode([bad]))
         assert status == 400 and json.loads(body)["reason"] == "parameter", (bad, status, body)
     for o in others:
@@ -392,7 +393,8 @@ def test_host_and_origin(aggregator):
         return status
 
     port = g.http_port
-    for host in ("localhost", f"localhost:{port}", "LOCALHOST", f"127.0.0.1:{port}", "[::1]", f"[::1]:{port}", "monitor.example.com",
+    for host in ("localhost", f"localhost:{port}", "LOCALHOST", f"127.0.0.1:{port}", "[::1]", f"[::1]:{port}",
+                 "monitor.example.com",
                  f"Other.Example:{port}", "monitor.example.com:443"):
         assert ask(host) == 200, host
         assert ask(host, path="/readyz") == 200, host
