@@ -100,6 +100,24 @@ struct wall loop_wall(const struct loop *l)
 
 /* ---- stalls and steps ---- */
 
+/* How far the wall clock is ahead of the boot clock, in ms. A thread may be held up between two readings, which looks like a
+ * step of the wall clock: so this is the pair that was read in the least time. */
+static int64_t clock_offset(void)
+{
+    int64_t best = INT64_MAX, offset = 0;
+
+    for (int i = 0; i < 5 && best > 1000000; i++) {
+        int64_t before = read_clock(CLOCK_BOOTTIME), wall = read_clock(CLOCK_REALTIME);
+        int64_t took = read_clock(CLOCK_BOOTTIME) - before;
+
+        if (took < best) {
+            best = took;
+            offset = wall / 1000000 - (before + took / 2) / 1000000;
+        }
+    }
+    return offset;
+}
+
 static void noticed_stall(struct loop *l, struct span by)
 {
     l->stats.stalls++;
@@ -130,7 +148,7 @@ static struct span beat_every(const struct loop *l)
 static void watch_look(struct loop *l)
 {
     const struct now *n = now_of(l);
-    int64_t offset, suspended, moved;
+    int64_t suspended, moved;
     struct span late;
 
     if (l->looked || !l->limit.ns)
@@ -140,9 +158,10 @@ static void watch_look(struct loop *l)
     if (suspended - l->suspended_ns > BEAT_MIN_MS * INT64_C(1000000))
         rearm_all(l);
     l->suspended_ns = suspended;
-    offset = n->wall.ms - n->mono.ns / 1000000;
-    moved = offset - l->offset_ms;
-    l->offset_ms = offset;
+    moved = n->wall.ms - n->mono.ns / 1000000 - l->offset_ms;
+    if (span_ms(moved < 0 ? -moved : moved).ns > l->limit.ns)
+        moved = clock_offset() - l->offset_ms;
+    l->offset_ms += moved;
     late = mono_sub(n->mono, l->beat->due);
     if (l->beat->set && late.ns > l->limit.ns) {
         timer_set(l->beat, beat_every(l));
@@ -185,7 +204,7 @@ void loop_watch(struct loop *l, struct span limit, void (*fn)(void *arg, const c
     l->limit = limit;
     l->watch = fn;
     l->watch_arg = arg;
-    l->offset_ms = loop_wall(l).ms - loop_mono(l).ns / 1000000;
+    l->offset_ms = clock_offset();
     l->suspended_ns = read_clock(CLOCK_BOOTTIME) - read_clock(CLOCK_MONOTONIC);
     if (limit.ns)
         timer_set(l->beat, beat_every(l));

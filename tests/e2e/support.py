@@ -5,6 +5,7 @@ Used by the end-to-end tests and by the demo; needs nothing but Python's standar
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,16 +19,34 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 
 
+# Every deadline here is as many times what its test says: a deadline costs nothing while things work, and machines are slow
+# and shared.
+PATIENCE = 3
+
+
+def below_ephemeral():
+    """Ports that the kernel gives to nobody by itself: neither to a client's end of a connection nor to port 0."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        return range(10_000, int(f.read().split()[0]))
+
+
 def free_port(kind=socket.SOCK_STREAM):
-    """A port that nobody had a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody had a moment ago. It lies where no connection of another test can come upon it before the program
+    that is to have it is there, or while that one is away; and among so many that two tests will not choose the same."""
+    for port in random.sample(below_ephemeral(), min(100, len(below_ephemeral()))) + [0]:
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
+    raise AssertionError("no free port")
 
 
 def wait_for(what, seconds=20, every=0.05, why=None):
-    """Calls what() until it gives something true; returns that. Fails with `why` when the time is over. What fails because
+    """Calls what() until it gives something true; returns that. Fails with `why` when PATIENCE times `seconds` are over. What fails because
     a program is not there yet counts as not true; anything else that is raised ends the wait."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     last = None
     while time.monotonic() < end:
@@ -41,7 +60,7 @@ def wait_for(what, seconds=20, every=0.05, why=None):
     raise AssertionError(f"{why or what.__name__} did not come true within {seconds} s (last: {last!r})")
 
 
-def get(url, headers=None, timeout=20):
+def get(url, headers=None, timeout=20 * PATIENCE):
     """(status, headers, body) of a GET, whatever the status."""
     request = urllib.request.Request(url, headers=headers or {})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -106,11 +125,11 @@ class Process:
         if self.alive():
             self.child.terminate()
         try:
-            return self.child.wait(seconds)
+            return self.child.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-            raise AssertionError(f"{self.name} did not stop within {seconds} s: {self.tail()}") from None
+            raise AssertionError(f"{self.name} did not stop within {seconds * PATIENCE} s: {self.tail()}") from None
 
     def output(self):
         if not os.path.exists(self.log):
@@ -233,7 +252,7 @@ class Agent(Process):
 
     def status(self):
         out = subprocess.run([os.path.join(BUILD, "securebase-agent"), "-c", self.file, "status", "--json"],
-                             capture_output=True, text=True, check=True, timeout=20)
+                             capture_output=True, text=True, check=True, timeout=20 * PATIENCE)
         return json.loads(out.stdout)
 
     def totals(self):
@@ -313,6 +332,6 @@ def parse_page(text):
 
 def sbctl(aggregator, *args, check=True):
     out = subprocess.run([os.path.join(BUILD, "sbctl"), "--socket", aggregator.socket, *args], capture_output=True,
-                         text=True, check=False, timeout=30)
+                         text=True, check=False, timeout=30 * PATIENCE)
     assert not check or out.returncode == 0, out.stderr
     return out

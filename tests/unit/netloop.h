@@ -50,7 +50,7 @@ struct raw {
     unsigned pause_ms;
     bool half_close;  /* after having said it */
     size_t flood;     /* this many bytes more of 'x' after it */
-    bool slow_reader; /* never reads, until the other side has closed or 10 s have passed */
+    bool slow_reader; /* never reads, until the other side has closed or 60 s have passed */
     char heard[8192];
     size_t n;
     bool closed, reset; /* by the other side */
@@ -61,7 +61,7 @@ static inline int raw_connect(const struct raw *r)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)r->port)};
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct timeval patience = {.tv_sec = 20};
+    struct timeval patience = {.tv_sec = 60};
     int fd;
 
     if (r->unix_path) {
@@ -119,7 +119,7 @@ static inline void raw_run(void *arg)
         socklen_t len = sizeof(peer);
         int err = 0;
 
-        for (int i = 0; i < 1000 && !r->reset; i++) { /* a reset shows as an error on the socket */
+        for (int i = 0; i < 6000 && !r->reset; i++) { /* a reset shows as an error on the socket */
             usleep(10000);
             len = sizeof(err);
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
@@ -157,7 +157,7 @@ static inline void raw_done(void *arg, bool late)
 static inline void raw_talk(struct workers *w, struct loop *l, struct raw *r)
 {
     r->loop = l;
-    if (workers_run(w, raw_run, raw_done, NULL, r, span_s(60), NULL) != 0)
+    if (workers_run(w, raw_run, raw_done, NULL, r, span_s(200), NULL) != 0)
         abort();
     loop_run(l);
 }

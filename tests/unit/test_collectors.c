@@ -36,6 +36,20 @@ static void read_file(const char *folder, const char *name, struct buf *out, boo
         (void)fclose(f);
 }
 
+/* What holds calls up here is the machine: no fixture waits for a deadline. */
+static void be_patient(void)
+{
+    FILE *f;
+
+    (void)mkdir("patient.d", 0700);
+    f = fopen("patient.d/all.ini", "wb");
+    assert_non_null(f);
+    for (size_t i = 0; i < collectors_count; i++)
+        if (!collectors[i]->instances)
+            (void)fprintf(f, "[collector %s]\ntimeout = 60s\n", collectors[i]->name);
+    (void)fclose(f);
+}
+
 static struct config *load(const char *folder, struct arena *a)
 {
     struct buf text, report;
@@ -53,7 +67,8 @@ static struct config *load(const char *folder, struct arena *a)
         read_file(folder, "agent.ini", &text, false);
     (void)fwrite(text.data ? text.data : (const void *)"", 1, text.len, f);
     (void)fclose(f);
-    c = config_load("agent.ini", NULL, rows, n, &report, &e);
+    be_patient();
+    c = config_load("agent.ini", "patient.d", rows, n, &report, &e);
     if (!c)
         fail_msg("%s: %s", folder ? folder : "", e.text);
     buf_free(&text);

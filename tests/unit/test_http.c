@@ -236,7 +236,7 @@ static void failures_have_reasons(void **state)
     struct err e = {0};
 
     serve(w, (struct http_server_params){0});
-    ask(w, "GET", "/hold", NULL, (struct http_request){.timeout = span_ms(50)});
+    ask(w, "GET", "/hold", NULL, (struct http_request){.timeout = span_ms(500)});
     assert_non_null(w->held); /* the handler has stopped the loop */
     loop_run(w->loop);
     assert_int_equal(w->answer.r.code, ERR_TIMEOUT);
@@ -523,7 +523,7 @@ static void slow_senders_are_cut_off(void **state)
                        .pause_ms = 20};
     struct raw silent = {.say = ""};
 
-    serve(w, (struct http_server_params){.request_timeout = span_ms(200)});
+    serve(w, (struct http_server_params){.request_timeout = span_ms(600)});
     assert_true(talk(w, &head)->closed);
     assert_true(talk(w, &body)->closed);
     assert_true(talk(w, &silent)->closed);

@@ -250,19 +250,23 @@ static void posts_keep_their_order(void **state)
     assert_string_equal(f->log, "aab");
 }
 
+/* Among stalls of the machine's own, that which is meant is told by its length. */
 static void on_watch(void *arg, const char *what, struct span by)
 {
     struct fixture *f = arg;
 
     assert_true(by.ns > span_ms(60).ns);
-    note(f, what);
-    loop_stop(f->loop);
+    if (by.ns > span_ms(700).ns)
+        note(f, what);
+    f->n++;
 }
 
 static void on_sleep(void *arg)
 {
-    (void)arg;
-    usleep(150000);
+    struct fixture *f = arg;
+
+    usleep(1000000);
+    timer_set(f->other, span_ms(150)); /* longer than a beat */
 }
 
 static void a_long_turn_is_a_stall_and_counted_once(void **state)
@@ -272,13 +276,14 @@ static void a_long_turn_is_a_stall_and_counted_once(void **state)
 
     loop_watch(f->loop, span_ms(60), on_watch, f);
     f->timer = timer_new(f->loop, on_sleep, f);
+    f->other = timer_new(f->loop, on_second, f);
     timer_set(f->timer, span_ms(1));
     loop_run(f->loop);
     st = loop_stats_take(f->loop);
-    assert_string_equal(f->log, "stall");
-    assert_int_equal(st.stalls, 1);
+    assert_string_equal(f->log, "stallb");
+    assert_int_equal(st.stalls, f->n);
     assert_int_equal(st.steps, 0);
-    assert_true(st.worst_stall.ns >= span_ms(150).ns);
+    assert_true(st.worst_stall.ns >= span_ms(1000).ns);
     assert_int_equal(loop_stats_take(f->loop).worst_stall.ns, 0);
 }
 

@@ -120,7 +120,7 @@ static int start_all(void **state)
         execl("/usr/sbin/nginx", "nginx", "-p", cwd, "-c", "nginx.conf", "-e", "error.log", (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 1000 && !answers(all.port[EXPIRED]); i++)
+    for (int i = 0; i < 6000 && !answers(all.port[EXPIRED]); i++)
         usleep(10000);
     return answers(all.port[EXPIRED]) ? 0 : -1;
 }
@@ -462,7 +462,7 @@ static void a_slow_body_shows_in_its_phase(void **state)
 {
     struct world *w = *state;
 
-    assert_string_equal(run(w, PLAIN, "http", "/drip", "timeout = 1s"), "timeout");
+    assert_string_equal(run(w, PLAIN, "http", "/drip", "timeout = 2s"), "timeout");
     assert_int_equal(w->r.status, 200); /* its head was there */
     assert_true(w->r.phase[PROBE_TRANSFER].ns > 0);
 }
@@ -510,7 +510,7 @@ static void a_server_that_never_answers(void **state)
         http_server_new(w->loop, &(struct http_server_params){.listen = "127.0.0.1:0"}, never, &held, NULL);
     char text[256];
 
-    snprintf(text, sizeof(text), "url = http://127.0.0.1:%u/\ntimeout = 100ms\n", http_server_port(s));
+    snprintf(text, sizeof(text), "url = http://127.0.0.1:%u/\ntimeout = 1s\n", http_server_port(s));
     make_probe(w, text);
     probe_run(w->probe);
     loop_run(w->loop);

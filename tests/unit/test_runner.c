@@ -418,7 +418,8 @@ static void ask(const char *script, unsigned n, const char *want, unsigned conne
     pthread_t thread;
 
     assert_non_null(getcwd(folder, sizeof folder));
-    (void)snprintf(ini, sizeof ini, "[redis main]\naddress = unix:%s/s\ntimeout = 300ms\n", folder);
+    (void)snprintf(ini, sizeof ini, "[redis main]\naddress = unix:%s/s\ntimeout = %s\n", folder,
+                   strchr(script, 'S') ? "2s" : "10s");
     write_file("ask.ini", ini);
     s.fd = listen_at("s");
     assert_int_equal(pthread_create(&thread, NULL, serve, &s), 0);

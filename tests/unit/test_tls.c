@@ -417,7 +417,7 @@ static void handshakes_have_a_deadline(void **state)
     struct raw silent = {.say = ""};
     struct raw plain = {.say = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"};
 
-    serve(w, (struct tls_files){0}, (struct http_server_params){.request_timeout = span_ms(100)});
+    serve(w, (struct tls_files){0}, (struct http_server_params){.request_timeout = span_ms(600)});
     silent.port = plain.port = http_server_port(w->server);
     raw_talk(w->workers, w->loop, &silent);
     assert_true(silent.closed);
