@@ -44,8 +44,8 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def wait_for(what, seconds=20, every=0.05, why=None):
-    """Calls what() until it gives something true; returns that. Fails with `why` when PATIENCE times `seconds` are over. What fails because
-    a program is not there yet counts as not true; anything else that is raised ends the wait."""
+    """Calls what() until it gives something true; returns that. Fails with `why` when PATIENCE times `seconds` are over.
+    What fails because a program is not there yet counts as not true; anything else that is raised ends the wait."""
     seconds *= PATIENCE
     end = time.monotonic() + seconds
     last = None

@@ -241,7 +241,7 @@ def resume(g, certificate, session, version):
         c = session[0]  # a session belongs to its context
     else:
         c.minimum_version = c.maximum_version = version
-    with socket.create_connection(("127.0.0.1", g.ingest_port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", g.ingest_port), timeout=60) as raw:
         with c.wrap_socket(raw, server_hostname="127.0.0.1", session=session and session[1]) as s:
             body = w.frame(w.definitions_payload(FLAT))
             s.sendall(f"POST /v1/definitions HTTP/1.1\r\nHost: x\r\nContent-Type: {w.TYPE_DEFINITIONS}\r\n"
@@ -369,7 +369,7 @@ def test_certificates_are_exchanged_while_agents_are_connected(aggregator, agent
 
     def seen():
         c = ssl.create_default_context(cafile=f"{ca}/ca.pem")
-        with socket.create_connection(("127.0.0.1", g.ingest_port), timeout=20) as raw:
+        with socket.create_connection(("127.0.0.1", g.ingest_port), timeout=60) as raw:
             with c.wrap_socket(raw, server_hostname="127.0.0.1") as s:
                 return s.getpeercert(True)
 
@@ -403,7 +403,7 @@ def test_certificates_are_exchanged_while_agents_are_connected(aggregator, agent
                                     "localhost.example.com:9870"])
 def test_without_authentication_only_on_loopback(aggregator, listen):
     g = aggregator(start=False, ingest={"auth": "none", "ca": None, "cert": None, "key": None, "listen": listen})
-    out = subprocess.run(g.argv + ["--check-config"], capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(g.argv + ["--check-config"], capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 78 and "loopback" in out.stderr, (out.returncode, out.stderr)
 
 
@@ -411,7 +411,7 @@ def test_without_authentication_only_on_loopback(aggregator, listen):
                                  "http://localhost@192.0.2.1:9870", "http://[2001:db8::1]:9870"])
 def test_an_agent_speaks_plainly_to_loopback_only(agent, url):
     a = agent([url], start=False)
-    out = subprocess.run(a.argv + ["--check-config"], capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(a.argv + ["--check-config"], capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 78 and "[ship] endpoints" in out.stderr, (out.returncode, out.stderr)
 
 

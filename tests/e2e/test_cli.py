@@ -10,7 +10,7 @@ import support
 
 def call(*argv):
     program = os.path.join(support.BUILD, argv[0])
-    return subprocess.run([program, *argv[1:]], capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([program, *argv[1:]], capture_output=True, text=True, timeout=60, check=False)
 
 
 WRONG = [

@@ -261,7 +261,7 @@ def test_both_are_stopped_while_busy(road):
         for p in first:
             p.signal(signal.SIGTERM)
         for p in first:
-            assert p.child.wait(15) == 0, p.tail()
+            assert p.child.wait(45) == 0, p.tail()
         told.again()
         g.start()
         a.start()
@@ -388,9 +388,9 @@ def test_the_spool_can_be_looked_at_and_verified(road):
     told.say(10)
     told.sealed()
     run = [a.argv[0], "-c", a.file, "spool"]
-    out = subprocess.run(run + ["verify"], capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(run + ["verify"], capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 0, out
-    out = subprocess.run(run + ["stat"], capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(run + ["stat"], capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 0 and str(a.totals()["epoch"]) in out.stdout, out
     g.start()
     all_there(g, told)
@@ -402,7 +402,7 @@ def test_verify_store(road):
     told.sealed()
     run = [g.argv[0], "-c", g.file, "verify-store"]
     wait_for(lambda: counted(g) == 10, why="values")
-    out = subprocess.run(run, capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 1 and "in use" in out.stderr, "it refuses while one runs"
     g.kill()
     out = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60)

@@ -60,6 +60,7 @@ def counted(s):
 
 def state(s):
     """What a refusal may not change."""
+    s.settle()
     page = s.server.metrics()
     kept = ("securebase_aggregator_series", "securebase_aggregator_values_total", "securebase_aggregator_metric_names",
             "securebase_aggregator_values_refused_total", "securebase_aggregator_series_lost_total", TOOK)

@@ -338,7 +338,7 @@ def test_term_while_an_answer_is_awaited(server, ship):
     a = ship(server)
     wait_for(lambda: len(server.batches) >= 2, why="a batch on its way")
     a.signal(signal.SIGTERM)
-    assert a.child.wait(15) == 0
+    assert a.child.wait(45) == 0
     gate.set()
     a.start()
     settled(server, 4)

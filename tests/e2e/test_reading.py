@@ -27,20 +27,20 @@ WIDE = w.schema_bytes(*[w.series(f"wide_{i}", labels={"device": f"d{i % 7}"}) fo
 
 
 def run_sbctl(*args):
-    return subprocess.run([os.path.join(support.BUILD, "sbctl"), *args], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run([os.path.join(support.BUILD, "sbctl"), *args], capture_output=True, text=True, check=False, timeout=60)
 
 
 def curl(g, path, *args):
     """(status, body) over the unix socket."""
     out = subprocess.run(["curl", "-s", "-g", "-w", "\n%{http_code}", "--unix-socket", g.socket, *args, "http://localhost" + path],
-                         capture_output=True, text=True, check=True, timeout=30).stdout
+                         capture_output=True, text=True, check=True, timeout=60).stdout
     body, _, status = out.rpartition("\n")
     return int(status), body
 
 
 def secure(g, certificate, method, path, headers=None):
     """(status, body) over TLS."""
-    c = http.client.HTTPSConnection("127.0.0.1", g.http_port, context=context(g.ca, certificate), timeout=20)
+    c = http.client.HTTPSConnection("127.0.0.1", g.http_port, context=context(g.ca, certificate), timeout=60)
     try:
         c.request(method, path, headers=headers or {})
         r = c.getresponse()
@@ -147,14 +147,14 @@ def test_sbctl_over_tls(tls, ca):
 def test_another_address_than_loopback_needs_certificates(aggregator, ca):
     g = aggregator(start=False, http={"listen": "0.0.0.0:9871"})
     check = g.argv + ["--check-config"]
-    out = subprocess.run(check, capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(check, capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 78 and "[http] listen" in out.stderr, out
     dict(g.sections)["http"].update({"ca": f"{ca}/ca.pem", "cert": f"{ca}/server.pem", "key": f"{ca}/server.key"})
     g.write()
-    assert subprocess.run(check, capture_output=True, text=True, check=False, timeout=20).returncode == 0
+    assert subprocess.run(check, capture_output=True, text=True, check=False, timeout=60).returncode == 0
     dict(g.sections)["http"]["ca"] = None  # whose clients may read?
     g.write()
-    out = subprocess.run(check, capture_output=True, text=True, check=False, timeout=20)
+    out = subprocess.run(check, capture_output=True, text=True, check=False, timeout=60)
     assert out.returncode == 78 and "ca, cert and key" in out.stderr, out
 
 
@@ -180,7 +180,7 @@ def test_an_agent_is_forgotten_once_per_request_and_comes_back(plain):
     assert get(g.url + "/api/v1/agents/forget?agent=x")[0] in (404, 405)
     request = urllib.request.Request(g.url + forget(s.agent, "a"), method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:  # loopback is for reading
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=60)
     assert refused.value.code == 403
     for path in (forget("", "a"), forget(s.agent, ""), forget(s.agent, "a", reason=""), forget(s.agent, "a", reason="x" * 256),
                  forget(s.agent, "x" * 128), "/api/v1/agents/forget"):
@@ -228,7 +228,7 @@ def test_an_agent_is_forgotten_once_per_request_and_comes_back(plain):
 
 def test_head_is_get_without_a_body(plain):
     g, _ = plain
-    c = http.client.HTTPConnection("127.0.0.1", g.http_port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", g.http_port, timeout=60)
     for path in "/metrics/hosts", "/api/v1/agents", "/", "/readyz", "/nothing":
         c.request("GET", path)
         r = c.getresponse()
@@ -356,7 +356,7 @@ def test_a_slow_reader_holds_nobody_up(plain):
 
     def read():
         for path in "/metrics", "/metrics/hosts", "/api/v1/agents", "/":
-            results.append(get(g.url + path, timeout=30)[0])
+            results.append(get(g.url + path, timeout=60)[0])
 
     threads = [threading.Thread(target=read) for _ in range(6)]
     for t in threads:
@@ -382,7 +382,7 @@ def test_host_and_origin(aggregator):
     g = aggregator(http={"hosts": "monitor.example.com other.example"})
 
     def ask(host=None, origin=None, path="/metrics"):
-        c = http.client.HTTPConnection("127.0.0.1", g.http_port, timeout=20)
+        c = http.client.HTTPConnection("127.0.0.1", g.http_port, timeout=60)
         c.putrequest("GET", path, skip_host=True)
         for name, value in ("Host", host), ("Origin", origin):
             if value is not None:

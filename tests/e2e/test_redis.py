@@ -23,7 +23,7 @@ def redis(tmp_path, started):
 
     def command(*words):
         return subprocess.run([CLIENT, "-s", path, "--no-auth-warning", "-a", "sesame", *words], capture_output=True, text=True,
-                              check=True, timeout=20).stdout.strip()
+                              check=True, timeout=60).stdout.strip()
 
     support.wait_for(lambda: os.path.exists(path) and command("PING") == "PONG", why="redis")
     return port, path, command, server

@@ -16,7 +16,7 @@ TOOL = os.path.join(TOP, os.environ.get("BUILD", "build"), "tests", "wire_tool")
 
 
 def tool(verb, data, *args):
-    p = subprocess.run([TOOL, verb, *args], input=data, stdout=subprocess.PIPE, check=False, timeout=30)
+    p = subprocess.run([TOOL, verb, *args], input=data, stdout=subprocess.PIPE, check=False, timeout=60)
     assert p.returncode in (0, 1), p
     return p.returncode, p.stdout
 

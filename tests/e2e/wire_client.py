@@ -46,7 +46,7 @@ class Client:
 
     def connect(self):
         if not self.connection:
-            self.connection = http.client.HTTPSConnection("127.0.0.1", self.server.ingest_port, context=self.context, timeout=30)
+            self.connection = http.client.HTTPSConnection("127.0.0.1", self.server.ingest_port, context=self.context, timeout=90)
             self.connection.connect()
         return self.connection
 
@@ -101,6 +101,7 @@ def sketch(*values, scale=6):
 
 class Subject(Client):
     """An agent of its own: an identity, a resource, an epoch and the next seq."""
+    latest = {}  # by server: who sent a good batch last
 
     def __init__(self, server, known=True):
         agent = f"t-{next(NUMBER)}"
@@ -131,7 +132,14 @@ class Subject(Client):
         answer = self.batch(self.body(*blocks, **override))
         assert answer.status == 200 and answer.body["duplicate"] is False, answer
         self.seq = max(self.seq, override.get("seq", self.seq)) + 1
+        Subject.latest[self.server] = self
         return answer
+
+    def settle(self):
+        """Waits until what was acknowledged last, to whomever, is visible: what came before is too."""
+        last = Subject.latest.get(self.server)
+        if last:
+            last.visible(last.seq - 1)
 
     def entry(self):
         return self.server.agents().get(self.agent)
@@ -141,4 +149,4 @@ class Subject(Client):
         return {k: v for k, v in self.server.metrics("/metrics/hosts").items() if f'instance="{self.agent}"' in k}
 
     def visible(self, seq):
-        return wait_for(lambda: (self.entry() or {}).get("seq", 0) >= seq and self.entry(), 10, why=f"seq {seq} visible")
+        return wait_for(lambda: (self.entry() or {}).get("seq", 0) >= seq and self.entry(), 20, why=f"seq {seq} visible")
