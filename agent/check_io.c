@@ -43,6 +43,26 @@ static int check_file(const struct section *s, const char *key, struct buf *repo
     return 0;
 }
 
+static int check_secret(const struct section *s, const char *key, struct buf *report, struct err *e)
+{
+    struct err why;
+
+    return option_secret_check(s, key, &why) ? config_complain(report, s, key, e, "%s", why.text) : 0;
+}
+
+/* The secrets of collectors that will run. */
+static int check_secrets(const struct config *c, struct buf *report, struct err *e)
+{
+    const struct section *s;
+    int rc = 0;
+
+    for (const struct collector *const *k = collectors; *k; k++)
+        for (size_t i = 0; (*k)->secret && (*k)->instances && (s = config_named(c, (*k)->name, i)); i++)
+            if (option_bool(s, "enabled") && check_secret(s, (*k)->secret, report, e) != 0)
+                rc = ERR_CONFIG;
+    return rc;
+}
+
 static int check_ship(const struct section *s, bool sending, struct buf *report, struct err *e)
 {
     size_t n = option_count(s, "endpoints");
@@ -63,6 +83,8 @@ static int check_ship(const struct section *s, bool sending, struct buf *report,
         if (strlen(url) > 900)
             rc = config_complain(report, s, "endpoints", e, "a URL is longer than 900 bytes");
     }
+    if (sending && check_secret(s, "token", report, e) != 0)
+        rc = ERR_CONFIG;
     if (!tls || !sending)
         return rc;
     if (check_file(s, "ca", report, e) != 0)
@@ -150,6 +172,8 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
         rc = config_complain(report, ship, "batch", e, "holds more than %d ticks of [agent] interval",
                              WIRE_MAX_TICKS);
     if (check_ship(ship, sending, report, e) != 0)
+        rc = ERR_CONFIG;
+    if (sending && check_secrets(c, report, e) != 0)
         rc = ERR_CONFIG;
     if (check_statsd(c, interval, report, e) != 0)
         rc = ERR_CONFIG;

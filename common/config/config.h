@@ -107,6 +107,9 @@ const char *option_origin(const struct section *s, const char *key); /* "file:li
 /* Reads a secret (file:, cred:) into out, without the trailing
  * newline; 0 or ERR_IO with a sentence. In config_io.c. */
 int option_secret(const struct section *s, const char *key, struct buf *out, struct err *e);
+/* Whether it can be read, for checks before a start: 0 when it can, when it is not set, and for a credential
+ * outside of the service, which alone has it. */
+int option_secret_check(const struct section *s, const char *key, struct err *e);
 
 /* Adds a mistake found by a check across options, in the same form; returns ERR_CONFIG. key may be NULL. */
 int config_complain(struct buf *report, const struct section *s, const char *key, struct err *e,

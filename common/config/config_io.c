@@ -189,20 +189,43 @@ static int read_secret(const char *path, bool credential, struct buf *out, struc
     return rc;
 }
 
-int option_secret(const struct section *s, const char *key, struct buf *out, struct err *e)
+/* As written: "file:…", "cred:…"; NULL when not set. */
+static const char *reference_of(const struct section *s, const char *key)
 {
     const char *reference = NULL;
-    char path[4096];
-    bool credential;
-    size_t i;
-    int rc;
 
-    for (i = 0; i < s->row->n_rows; i++) {
+    for (size_t i = 0; i < s->row->n_rows; i++) {
         if (!strcmp(s->values[i].key, key) && s->values[i].row->type == OPT_SECRET)
             reference = s->values[i].text;
     }
+    return reference;
+}
+
+int option_secret(const struct section *s, const char *key, struct buf *out, struct err *e)
+{
+    const char *reference = reference_of(s, key);
+    char path[4096];
+    bool credential;
+    int rc;
+
     if (!reference)
         return err_set(e, ERR_IO, "[%s] %s: is not set", s->row->name, key);
     rc = secret_path(reference, path, sizeof path, &credential, e);
     return rc ? rc : read_secret(path, credential, out, e);
+}
+
+int option_secret_check(const struct section *s, const char *key, struct err *e)
+{
+    const char *reference = reference_of(s, key);
+    struct buf out;
+    int rc;
+
+    if (!reference || (strncmp(reference, "file:", 5) && !getenv("CREDENTIALS_DIRECTORY")))
+        return 0;
+    buf_init(&out, NULL, SECRET_MAX + 2);
+    rc = option_secret(s, key, &out, e);
+    if (out.data)
+        explicit_bzero(out.data, out.room);
+    buf_free(&out);
+    return rc;
 }

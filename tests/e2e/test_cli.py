@@ -64,6 +64,24 @@ def test_an_absent_configuration_is_named(program, tmp_path):
     assert r.returncode == 78 and f"{tmp_path}/x.ini: cannot be opened" in r.stderr and "--print-example" in r.stderr
 
 
+def test_a_secret_that_cannot_be_read_stops_before_the_start(tmp_path):
+    ini, secret = tmp_path / "a.ini", tmp_path / "secret"
+    ini.write_text(f"[agent]\nregion = r\nenv = e\n[ship]\nendpoints = http://127.0.0.1:1\ntoken = file:{secret}\n"
+                   f"[redis main]\naddress = 127.0.0.1:1\npassword = file:{tmp_path}/none\n")
+    secret.write_text("hunter2\n")
+    secret.chmod(0o644)
+    r = call("securebase-agent", "-c", str(ini), "--check-config")
+    assert r.returncode == 78
+    assert f"a.ini:6: [ship] token: {secret}: everybody may read it (mode 0644)" in r.stderr
+    assert f"a.ini:9: [redis main] password: {tmp_path}/none: " in r.stderr
+    assert "hunter2" not in r.stderr + r.stdout
+    secret.chmod(0o600)
+    ini.write_text(ini.read_text().replace("/none", "/secret"))
+    r = call("securebase-agent", "-c", str(ini), "--check-config")
+    assert r.returncode == 0, r.stderr
+    assert "hunter2" not in call("securebase-agent", "-c", str(ini), "--print-config").stdout
+
+
 def test_nobody_listens(tmp_path):
     r = call("sbctl", "--socket", str(tmp_path / "no.sock"), "status")
     assert r.returncode == 1 and f"{tmp_path}/no.sock: nobody listens there" in r.stderr
