@@ -29,13 +29,13 @@ def redis(tmp_path, started):
     return port, path, command, server
 
 
-def sample(tmp_path, *instances):
-    """Values of --test redis as {(name, labels): value}."""
+def sample(tmp_path, *instances, status=0):
+    """Values of --test redis as {(name, labels): value}; it ends with 1 when an instance fails."""
     sections = [("agent", {"id": "r", "region": "test", "env": "test"})]
     file = tmp_path / "agent.ini"
     file.write_text(support.ini(sections + [(f"redis {name}", options) for name, options in instances]))
     r = subprocess.run([AGENT, "-c", str(file), "--test", "redis"], capture_output=True, text=True, timeout=60, check=False)
-    assert r.returncode == 0, r.stderr
+    assert r.returncode == status, r.stderr
     values = {}
     for line in r.stdout.splitlines():
         if not line.startswith("#"):
@@ -77,12 +77,12 @@ def test_refused_and_gone(redis, tmp_path):
     wrong.write_text("guess\n")
     wrong.chmod(0o600)
     v = sample(tmp_path, ("none", {"address": f"127.0.0.1:{port}"}),
-               ("wrong", {"address": f"127.0.0.1:{port}", "password": f"file:{wrong}"}))
+               ("wrong", {"address": f"127.0.0.1:{port}", "password": f"file:{wrong}"}), status=1)
     for name in ("none", "wrong"):
         assert v[f'redis_up{{server="{name}"}}'] == 0
         assert v[f'securebase_app_redis_failures_total{{reason="denied",server="{name}"}}'] == 2
     server.stop()
-    v = sample(tmp_path, ("gone", {"address": f"127.0.0.1:{port}"}), ("lost", {"address": "no-such-host.invalid:6379", "timeout": "10s"}))
+    v = sample(tmp_path, ("gone", {"address": f"127.0.0.1:{port}"}), ("lost", {"address": "no-such-host.invalid:6379", "timeout": "10s"}), status=1)
     assert v['redis_up{server="gone"}'] == 0
     assert v['securebase_app_redis_failures_total{reason="connect",server="gone"}'] == 2
     assert v['redis_up{server="lost"}'] == 0
