@@ -27,7 +27,8 @@ struct ask_params {
 
 struct ask *ask_new(const struct ask_params *p); /* NULL without memory */
 void ask_free(struct ask **a);                   /* gives up what is out; not from within done */
-/* Another pool takes the place of the present one, which goes on without: a look-up that is still out there is given up. */
+/* Another pool takes the place of the present one, which goes on
+ * without: a look-up that is still out there is given up. */
 void ask_use(struct ask *a, struct workers *pool);
 void ask_begin(struct ask *a); /* not while busy */
 bool ask_busy(const struct ask *a);

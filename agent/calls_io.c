@@ -20,7 +20,8 @@
 
 #include "common/base/map.h"
 
-/* Beyond so many stuck ones, no key is begun that was not well in the round before: the rest of the pool is for those. */
+/* Beyond so many stuck ones, no key is begun that was not well
+ * in the round before: the rest of the pool is for those. */
 enum { AT_ONCE = 4, STUCK_MOST = CALLS_THREADS - AT_ONCE };
 
 struct call {

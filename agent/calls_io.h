@@ -25,8 +25,9 @@ struct calls *calls_new(const struct calls_params *p);
 /* Gives up what is out. */
 void calls_free(struct calls **c);
 
-/* A pool that goes on takes the place of the one that `to` was made with, and what is still out of `from` in that pool stays
- * out: what is stuck is known to `to` (may be NULL: to nobody), so that its keys are not begun once more. */
+/* A pool that goes on takes the place of the one that `to` was made with, and
+ * what is still out of `from` in that pool stays out: what is stuck is known to
+ * `to` (may be NULL: to nobody), so that its keys are not begun once more. */
 void calls_inherit(struct calls *to, struct calls *from, struct workers *pool);
 
 /* Room for the jobs of the next round: calls_room(c, n, &max), fill in, calls_begin(c, n). NULL without

@@ -56,8 +56,8 @@ struct runner;
 struct runner *runner_new(const struct runner_params *p, struct err *e);
 void runner_free(struct runner **r); /* safe from the loop; answers still out are given up */
 
-/* Before the old one is freed, and before the first tick of the new one: what is stuck in the old one's workers stays known, so
- * that it is not begun once more at each reload. */
+/* Before the old one is freed, and before the first tick of the new one: what is stuck in
+ * the old one's workers stays known, so that it is not begun once more at each reload. */
 void runner_inherit(struct runner *r, struct runner *old);
 
 void runner_tick(struct runner *r, struct wall at, struct mono now);

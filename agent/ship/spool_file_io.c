@@ -168,8 +168,9 @@ static int prepare_file(struct spool_file *f, struct err *e)
     return rc == 0 ? exec(f, dead_schema, e) : rc;
 }
 
-/* In exclusive mode the wal-index is in the heap, so that the -wal is read without a -shm beside it; the VFS without locks, as a
- * file that is open for reading alone can have none for writing (the folder's lock keeps others away). */
+/* In exclusive mode the wal-index is in the heap, so that the -wal is read without a
+ * -shm beside it; the VFS without locks, as a file that is open for reading alone
+ * can have none for writing (the folder's lock keeps others away). */
 int spool_file_peek(struct spool_file *f, const char *path, struct err *e)
 {
     char version[200] = "";

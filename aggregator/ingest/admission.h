@@ -68,13 +68,14 @@ int admission_restore_digest(struct admission *a, struct wire_str agent, uint64_
                              const uint8_t digest[16], const uint64_t refused[WIRE_REFUSALS],
                              int64_t position);
 
-/* After damage: a batch is known to have been taken, and counts as received now. Makes its epoch when that is not known, complete
- * up to seq (watermark_lift). ERR_MALFORMED, ERR_NOMEM. */
+/* After damage: a batch is known to have been taken, and counts as received now. Makes its epoch
+ * when that is not known, complete up to seq (watermark_lift). ERR_MALFORMED, ERR_NOMEM. */
 int admission_restore_taken(struct admission *a, struct wire_str agent, uint64_t epoch, uint64_t seq,
                             struct wall now);
 
-/* Tells all that was committed, as the two above take it: of each epoch its watermark, then its digests (8 bytes of each, then
- * zeros) by rising position. Texts and bytes are borrowed for the call. Ends with the first code that is not 0. ERR_NOMEM. */
+/* Tells all that was committed, as the two above take it: of each epoch its watermark,
+ * then its digests (8 bytes of each, then zeros) by rising position. Texts and bytes are
+ * borrowed for the call. Ends with the first code that is not 0. ERR_NOMEM. */
 struct admission_listener {
     int (*watermark)(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state);
     int (*digest)(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq, const uint8_t digest[16],

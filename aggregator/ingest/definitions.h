@@ -53,8 +53,8 @@ struct hold {
 /* Adds a definition, already checked, that has become durable with this hold. ERR_NOMEM, ERR_MALFORMED. */
 int definitions_add(struct definitions *d, struct wire_str agent, const struct wire_hash *hash,
                     struct bytes value, struct wall received, struct err *e);
-/* Each hold counts as used by the batch at this position: of those restored, nobody knows the last batch that uses
- * them, but none that was stored by then lies behind it. */
+/* Each hold counts as used by the batch at this position: of those restored, nobody knows
+ * the last batch that uses them, but none that was stored by then lies behind it. */
 void definitions_used_until(struct definitions *d, int64_t position);
 /* What the agent holds already counts as used just now, so that
  * it does not expire under a request that brings it again. */
@@ -78,8 +78,8 @@ typedef void (*definitions_dropped)(void *arg, const struct wire_hash *hash, str
 size_t definitions_expire(struct definitions *d, int64_t position, struct wall before, size_t most,
                           definitions_dropped fn, void *arg);
 
-/* Tells each definition, and each hold that is durable. Texts and bytes are borrowed for the call. Ends with the first code that
- * is not 0. */
+/* Tells each definition, and each hold that is durable. Texts and bytes
+ * are borrowed for the call. Ends with the first code that is not 0. */
 struct definitions_listener {
     int (*definition)(void *arg, const struct wire_entry *entry);
     int (*hold)(void *arg, const struct wire_hash *hash, struct wire_str agent);

@@ -1,7 +1,8 @@
-/* Damage met while running. What memory knows counts: first the roll-ups are brought to the history, so that no accepted batch
- * is needed any more from the damaged journal; then watermarks, digests and definitions make a new journal. Until that stands,
- * each batch is answered 503 and comes again; nothing changes meanwhile, for nothing can be committed. A crash on the way finds
- * the damaged file still in its place, and reads from it what can be read. The history is made anew from the same memory. */
+/* Damage met while running. What memory knows counts: first the roll-ups are brought to the history, so
+ * that no accepted batch is needed any more from the damaged journal; then watermarks, digests and
+ * definitions make a new journal. Until that stands, each batch is answered 503 and comes again; nothing
+ * changes meanwhile, for nothing can be committed. A crash on the way finds the damaged file still in its
+ * place, and reads from it what can be read. The history is made anew from the same memory. */
 #include "aggregator/ingest/ingest_private.h"
 
 static int tell_watermark(void *arg, struct wire_str agent, uint64_t epoch, struct bytes state)

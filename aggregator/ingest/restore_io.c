@@ -188,7 +188,8 @@ static int no_digest(void *arg, struct wire_str agent, uint64_t epoch, uint64_t 
     return 0;
 }
 
-/* The history tells of batches that the journal may have lost; watermarks are written down as they are now. */
+/* The history tells of batches that the journal may have
+ * lost; watermarks are written down as they are now. */
 static int mend_journal(struct restore *r, struct err *e)
 {
     struct ingest *g = r->g;

@@ -44,8 +44,8 @@ int watermark_reserve(struct watermark *w);
  * then gives up the oldest holes beyond WATERMARK_HOLES. */
 void watermark_mark(struct watermark *w, uint64_t seq, uint64_t low, int64_t received,
                     struct watermark_change *c);
-/* seq >= 1 is known to have been taken, though the state does not say so. What lies between the highest known and it counts as
- * taken too: better a batch given up than one counted twice. After watermark_reserve. */
+/* seq >= 1 is known to have been taken, though the state does not say so. What lies between the highest known
+ * and it counts as taken too: better a batch given up than one counted twice. After watermark_reserve. */
 void watermark_lift(struct watermark *w, uint64_t seq, int64_t received);
 /* to becomes a copy, with room for one more hole. ERR_NOMEM: to is unchanged. */
 int watermark_copy(struct watermark *to, const struct watermark *from);

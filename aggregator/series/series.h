@@ -82,7 +82,8 @@ void series_untaken(struct series_set *s);
  * changed, and will be deleted with the next taking. */
 int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e);
 void series_restored(struct series_set *s, int64_t position);
-/* Tells of each agent the latest batch that was applied. The text is borrowed for the call. Ends with the first code not 0. */
+/* Tells of each agent the latest batch that was applied. The text
+ * is borrowed for the call. Ends with the first code not 0. */
 int series_tell_agents(const struct series_set *s,
                        int (*fn)(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq), void *arg);
 

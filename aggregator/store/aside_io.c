@@ -1,6 +1,7 @@
-/* Setting damaged files aside, and putting new ones in their place: see sqlite_io.h. The new file becomes complete as path.new,
- * then is called path.ready, in one step; only then the damaged one moves away. So whoever finds path.ready at a start knows
- * that it holds everything, and whoever finds path.new knows that the damaged file is still to be read. */
+/* Setting damaged files aside, and putting new ones in their place: see sqlite_io.h. The new
+ * file becomes complete as path.new, then is called path.ready, in one step; only then the
+ * damaged one moves away. So whoever finds path.ready at a start knows that it holds
+ * everything, and whoever finds path.new knows that the damaged file is still to be read. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,8 @@ enum { MAX_PATH = 4096, MAX_NAME = MAX_PATH + 32, MAX_ASIDE = 64 };
 
 static const char *const parts[] = {"-wal", "-shm", ""};
 
-/* Moves from<part> to to<part>; one that is not there is no mistake. The log goes first: a new database must never meet the
- * log of the old one. */
+/* Moves from<part> to to<part>; one that is not there is no mistake. The log
+ * goes first: a new database must never meet the log of the old one. */
 static int move_parts(const char *from, const char *to, struct err *e)
 {
     char a[MAX_NAME + 8], b[MAX_NAME + 8];

@@ -18,8 +18,8 @@ struct history_params {
     const char *path;  /* state_dir/history.db */
     struct loop *loop; /* borrowed */
     struct log *log;   /* borrowed */
-    /* On the loop: the file was found damaged while running. The next set that is committed must hold all records, and makes a
-     * new file; each set before fails, and it fails until one succeeds. */
+    /* On the loop: the file was found damaged while running. The next set that is committed must hold
+     * all records, and makes a new file; each set before fails, and it fails until one succeeds. */
     void (*damaged)(void *arg);
     void *arg;
 };

@@ -22,8 +22,9 @@ struct journal_params {
     struct loop *loop;        /* where answers arrive; borrowed */
     struct log *log;          /* borrowed */
     uint64_t max_queue_bytes; /* of frames waiting for a commit; beyond: ERR_AGAIN at once (503) */
-    /* On the loop: the file was found damaged while running, and all that is handed in fails until journal_fill was done. What
-     * is not in the history yet is to be brought there first. NULL: the new file begins with what can be salvaged. */
+    /* On the loop: the file was found damaged while running, and all that is handed
+     * in fails until journal_fill was done. What is not in the history yet is to be
+     * brought there first. NULL: the new file begins with what can be salvaged. */
     void (*damaged)(void *arg);
     void *arg;
 };
@@ -75,8 +76,8 @@ int journal_prune(struct journal *j, int64_t position, struct wall before, struc
 int journal_forget_agent(struct journal *j, struct wire_str agent, void (*done)(void *arg, int code),
                          void *arg);
 
-/* All that memory knows, for a new file in the place of a damaged one: see `damaged`. Contents are copied. ERR_NOMEM: it is
- * spoilt, and only to be freed. */
+/* All that memory knows, for a new file in the place of a damaged one: see `damaged`.
+ * Contents are copied. ERR_NOMEM: it is spoilt, and only to be freed. */
 struct journal_state;
 struct journal_digest;
 struct journal_state *journal_state_new(void);
@@ -86,8 +87,8 @@ int journal_state_watermark(struct journal_state *st, struct wire_str agent, uin
 int journal_state_digest(struct journal_state *st, const struct journal_digest *d);
 int journal_state_definition(struct journal_state *st, const struct wire_entry *entry);
 int journal_state_hold(struct journal_state *st, const struct wire_hash *hash, struct wire_str agent);
-/* Takes st. Only after `damaged`, once at a time, and again when done brought a code. Positions from now on are above
- * `position`. What is handed in behind it is stored in the new file. */
+/* Takes st. Only after `damaged`, once at a time, and again when done brought a code. Positions
+ * from now on are above `position`. What is handed in behind it is stored in the new file. */
 int journal_fill(struct journal *j, struct journal_state *st, int64_t position,
                  void (*done)(void *arg, int code), void *arg);
 
@@ -118,8 +119,8 @@ int journal_load_digests(struct journal *j, int (*fn)(void *arg, const struct jo
 /* Positions from now on are above this one. 1: they were not, so that this journal is newer than the history
  * beside it, or was put back from an older time; 0; or a code. */
 int journal_raise(struct journal *j, int64_t position, struct err *e);
-/* Sets a damaged file aside and begins a new one with what can be read from it (journal_salvage_io.c); all that was loaded is to
- * be forgotten. */
+/* Sets a damaged file aside and begins a new one with what can be read from
+ * it (journal_salvage_io.c); all that was loaded is to be forgotten. */
 int journal_renew(struct journal *j, struct err *e);
 /* Entries with a position above `after`, and those received since `since`, in order of position. */
 int journal_replay(struct journal *j, int64_t after, struct wall since,

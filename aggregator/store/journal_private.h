@@ -1,5 +1,6 @@
-/* Shared by the files of the journal: writing (journal_io.c), forgetting (journal_prune_io.c), reading back
- * (journal_read_io.c), a new file from memory (journal_state_io.c) or from a damaged one (journal_salvage_io.c). */
+/* Shared by the files of the journal: writing (journal_io.c), forgetting
+ * (journal_prune_io.c), reading back (journal_read_io.c), a new file from memory
+ * (journal_state_io.c) or from a damaged one (journal_salvage_io.c). */
 #ifndef SB_STORE_JOURNAL_PRIVATE_H
 #define SB_STORE_JOURNAL_PRIVATE_H
 

@@ -1,11 +1,12 @@
-/* What can be read from a damaged journal, into a new one: see store.h. Tables with a rowid are walked by it: where a row cannot
- * be read, the walk goes on behind it, first row by row, then by growing steps whose end is then sought by halving. The others
- * are read from both ends, and what lies between by the keys that the rest of the file tells. What was read is held to its
- * digest or hash, so that nothing false comes over: a batch or definition without fault is as it was written.
+/* What can be read from a damaged journal, into a new one: see store.h. Tables with a rowid are
+ * walked by it: where a row cannot be read, the walk goes on behind it, first row by row, then by
+ * growing steps whose end is then sought by halving. The others are read from both ends, and what
+ * lies between by the keys that the rest of the file tells. What was read is held to its digest or
+ * hash, so that nothing false comes over: a batch or definition without fault is as it was written.
  *
- * Nothing that was accepted may count again. So where digests were lost, those of the batches take their place; what is in none
- * of both is brought back at the restore (admission_restore_taken), where an epoch without its watermark counts as complete
- * up to its highest seq. */
+ * Nothing that was accepted may count again. So where digests were lost, those of the batches take
+ * their place; what is in none of both is brought back at the restore (admission_restore_taken),
+ * where an epoch without its watermark counts as complete up to its highest seq. */
 #include <assert.h>
 
 #include "aggregator/store/journal_private.h"
@@ -96,8 +97,8 @@ static const struct table definitions = {
 
 /* ---- writing ---- */
 
-/* Copies the row that stands in `row`; what was written is committed now and then, for nobody reads the new file before it is
- * complete. */
+/* Copies the row that stands in `row`; what was written is committed now
+ * and then, for nobody reads the new file before it is complete. */
 static int put_row(struct salvage *s, sqlite3_stmt *row, const char *insert, int columns)
 {
     sqlite3_stmt *st = db_prepare(s->to, insert, s->e);
@@ -147,7 +148,8 @@ static sqlite3_stmt *from_row(struct salvage *s, const char *select, int64_t fro
     return st;
 }
 
-/* Copies rows from *next on until one cannot be read (ERR_MALFORMED; *next: the first rowid behind what was read). */
+/* Copies rows from *next on until one cannot be read (ERR_MALFORMED;
+ * *next: the first rowid behind what was read). */
 static int copy_on(struct salvage *s, const struct table *t, int64_t *next)
 {
     struct err e = {0};

@@ -1,5 +1,5 @@
-/* A new journal from what memory knows: see journal.h. The state is gathered as records behind each other and written by one
- * job, in one transaction. */
+/* A new journal from what memory knows: see journal.h. The state is gathered as
+ * records behind each other and written by one job, in one transaction. */
 #include <stdlib.h>
 
 #include "aggregator/store/journal_private.h"

@@ -44,10 +44,11 @@ void db_leave(struct db **db);
 int db_set_aside(const char *path, struct err *e);
 /* A new file comes about as path.new beside the damaged one. Opens that one, empty. */
 struct db *db_begin_new(const char *path, const char *const *steps, size_t n_steps, struct err *e);
-/* Closes it and puts it in the place of the damaged one, which is set aside under the name that goes into kept[n]. A crash at
- * any point leaves either the damaged file in place, or (db_finish_new) the new one. */
+/* Closes it and puts it in the place of the damaged one, which is set aside under the name that goes into
+ * kept[n]. A crash at any point leaves either the damaged file in place, or (db_finish_new) the new one. */
 int db_put_new(const char *path, struct db **fresh, char *kept, size_t n, struct err *e);
-/* Before a file is opened: carries on where a crash stopped db_put_new, and removes a new file that was not ready. */
+/* Before a file is opened: carries on where a crash stopped
+ * db_put_new, and removes a new file that was not ready. */
 int db_finish_new(const char *path, struct err *e);
 /* A line into report for each file that damage has left beside path. */
 void db_list_aside(const char *path, struct buf *report);

@@ -8,9 +8,10 @@
  * is closed and opened again, and a counter that each transaction raises tells whether it is there. Only then
  * is it answered. While that cannot be told, nothing is answered.
  *
- * A file that is found damaged (SQLITE_CORRUPT) while running is written no more: the group fails, all further ones too, and the
- * owner is told, who hands in a job that fills a new file with what memory knows. When that is complete it takes the place of the
- * damaged one, which is set aside; jobs handed in behind it are carried out on it. A store whose owner keeps nothing in memory
+ * A file that is found damaged (SQLITE_CORRUPT) while running is written no more: the group fails,
+ * all further ones too, and the owner is told, who hands in a job that fills a new file with what
+ * memory knows. When that is complete it takes the place of the damaged one, which is set aside;
+ * jobs handed in behind it are carried out on it. A store whose owner keeps nothing in memory
  * begins the new file with what can be read from the damaged one, as all do at a start. */
 #ifndef SB_STORE_STORE_H
 #define SB_STORE_STORE_H
@@ -52,9 +53,11 @@ struct store_params {
     struct loop *loop;  /* borrowed */
     struct log *log;    /* borrowed */
     uint64_t max_bytes; /* of jobs that wait; 0: no bound */
-    /* Copies into a new, empty file what can be read from the damaged one. Damage in it is no error. NULL: the new one is empty. */
+    /* Copies into a new, empty file what can be read from the damaged
+     * one. Damage in it is no error. NULL: the new one is empty. */
     int (*salvage)(const char *damaged, struct db *to, struct store_salvaged *n, struct err *e);
-    /* On the loop, after those whose jobs failed by it were answered: a job that fills a new file is wanted. NULL: by salvage. */
+    /* On the loop, after those whose jobs failed by it were answered: a
+     * job that fills a new file is wanted. NULL: by salvage. */
     void (*damaged)(void *arg);
     void *arg;
 };
@@ -70,13 +73,12 @@ void store_close(struct store **s);
 int store_submit(struct store *s, struct store_job *job);
 /* For reading at start, before the first job was handed in, from the owner's thread. */
 struct db *store_db(struct store *s);
-/* Sets the file aside and begins a new one with what can be salvaged: at start only, after a reader found damage. */
+/* Sets the file aside and begins a new one with what can be
+ * salvaged: at start only, after a reader found damage. */
 int store_renew(struct store *s, struct err *e);
 
-/* Runs SQLite's own check over an open file: a line for each fault
- * into report, after `name`; how many, or a negative code. */
-int store_check_pages(struct db *db, const char *name, struct buf *report, struct err *e);
-/* The same for a file that no program has open. 0, ERR_MALFORMED when something is wrong, or another code. */
+/* Runs SQLite's own check over a file that no program has open: a line for each fault into
+ * report, after `name`. 0, ERR_MALFORMED when something is wrong, or another code. */
 int store_check_file(const char *path, const char *name, const char *const *steps, size_t n_steps,
                      struct buf *report, struct err *e);
 

@@ -71,8 +71,9 @@ static void set_doubt(struct store *s, bool doubt)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-/* A COMMIT failed with `code`: opens the file anew and looks. 0 when the group is there after all (and, by a
- * checkpoint, written afresh and synced), else the code. A file found damaged will be replaced by one without it. */
+/* A COMMIT failed with `code`: opens the file anew and looks. 0 when the group
+ * is there after all (and, by a checkpoint, written afresh and synced), else
+ * the code. A file found damaged will be replaced by one without it. */
 static int settle(struct store *s, int code)
 {
     int64_t before = s->mark;
@@ -191,8 +192,8 @@ static void finish_group(struct store *s, struct jobs *group, unsigned n, double
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-/* Whether the job may go into one group with the n before it: one that fills a new file goes alone, so that what waited before
- * it fails, and what waits behind it is carried out on that file. */
+/* Whether the job may go into one group with the n before it: one that fills a new file goes alone,
+ * so that what waited before it fails, and what waits behind it is carried out on that file. */
 static bool joins(const struct store *s, const struct store_job *job, unsigned n, size_t bytes)
 {
     if (n == 0)

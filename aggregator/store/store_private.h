@@ -1,5 +1,5 @@
-/* Shared by the files of a store. The lock guards the queue, the list of finished jobs and the figures; the database is
- * touched by the worker alone once the first job has been handed in, and by the owner before. */
+/* Shared by the files of a store. The lock guards the queue, the list of finished jobs and the figures; the
+ * database is touched by the worker alone once the first job has been handed in, and by the owner before. */
 #ifndef SB_STORE_STORE_PRIVATE_H
 #define SB_STORE_STORE_PRIVATE_H
 
@@ -45,9 +45,11 @@ struct store {
 /* ---- store_renew_io.c ---- */
 int store_open_file(struct store *s, struct err *e);  /* anew, with its mark */
 int store_open_first(struct store *s, struct err *e); /* at start: a damaged one is renewed */
-/* The worker's: the file is damaged. Nothing but what fills a new one is written from now on; the owner is told. */
+/* The worker's: the file is damaged. Nothing but what fills a
+ * new one is written from now on; the owner is told. */
 void store_met_damage(struct store *s, const struct err *why);
-/* Makes the new file by what `job` writes, or (NULL) by what can be read from the damaged one, and puts it in its place. */
+/* Makes the new file by what `job` writes, or (NULL) by what can
+ * be read from the damaged one, and puts it in its place. */
 int store_refill(struct store *s, struct store_job *job, struct err *e);
 
 #endif

@@ -1,5 +1,6 @@
-/* Opening the file of a store, and beginning a new one when it is damaged: see store.h. The damaged file stays where it is until
- * the new one is complete, so that a crash in between finds it and reads from it what can be read. */
+/* Opening the file of a store, and beginning a new one when it is damaged: see
+ * store.h. The damaged file stays where it is until the new one is complete, so
+ * that a crash in between finds it and reads from it what can be read. */
 #include <assert.h>
 #include <sqlite3.h>
 

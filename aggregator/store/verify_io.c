@@ -23,7 +23,8 @@ static void complain(struct check *c, const char *what, int64_t position, const 
         buf_fmt(c->report, "%s %lld: %s\n", what, (long long)position, why);
 }
 
-int store_check_pages(struct db *db, const char *name, struct buf *report, struct err *e)
+/* A line for each fault of an open file into report; how many, or a negative code. */
+static int check_pages(struct db *db, const char *name, struct buf *report, struct err *e)
 {
     sqlite3_stmt *st = db_prepare(db, "PRAGMA integrity_check(100)", e);
     int rc, n = 0;
@@ -54,7 +55,7 @@ int store_check_file(const char *path, const char *name, const char *const *step
                      struct buf *report, struct err *e)
 {
     struct db *db = db_open(path, steps, n_steps, e);
-    int rc = db ? store_check_pages(db, name, report, e) : e->code;
+    int rc = db ? check_pages(db, name, report, e) : e->code;
 
     db_list_aside(path, report);
     close_checked(&db, rc == 0);
@@ -169,7 +170,7 @@ int store_verify(const char *path, struct buf *report, struct err *e)
         (void)err_set(e, ERR_NOMEM, "no memory");
     if (!c.db)
         rc = e->code;
-    if (rc == 0 && (rc = store_check_pages(c.db, "journal", report, e)) > 0) {
+    if (rc == 0 && (rc = check_pages(c.db, "journal", report, e)) > 0) {
         c.wrong += (unsigned)rc;
         rc = 0;
     }

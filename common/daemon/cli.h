@@ -83,15 +83,16 @@ extern const struct option_row log_options[LOG_OPTIONS];
         .n_rows = LOG_OPTIONS                                                                                \
     }
 struct log *cli_log(const struct config *c, struct err *e);
-/* A reload, on HUP: the configuration is loaded anew and handed to `take`. What came of it is in the log: what
- * changed, what needs a restart, or every mistake; then the old one stays in force. The log takes its new level. */
+/* A reload, on HUP: the configuration is loaded anew and handed to `take`. What
+ * came of it is in the log: what changed, what needs a restart, or every
+ * mistake; then the old one stays in force. The log takes its new level. */
 struct cli_reload {
     const struct cli_program *program;
     const struct cli *cli;
     struct log *log;
     const char *component; /* of its log lines */
-    /* 0, or a negative code with e, and perhaps more in report: then nothing has changed. `fresh` lives until the
-     * next reload that succeeds. */
+    /* 0, or a negative code with e, and perhaps more in report: then nothing
+     * has changed. `fresh` lives until the next reload that succeeds. */
     int (*take)(void *arg, const struct config *fresh, struct buf *report, struct err *e);
     void *arg;
 };

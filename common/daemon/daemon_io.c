@@ -222,8 +222,8 @@ static int check_dir(int dir, const char *path, struct err *e)
     return 0;
 }
 
-/* The file to lock; where the file system is mounted read-only, the one that is there, or the folder itself: a program that can
- * do without its folder is not to be kept from starting by it. */
+/* The file to lock; where the file system is mounted read-only, the one that is there, or the folder
+ * itself: a program that can do without its folder is not to be kept from starting by it. */
 static int open_lock(int dir, bool *writable)
 {
     int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);

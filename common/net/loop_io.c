@@ -100,8 +100,8 @@ struct wall loop_wall(const struct loop *l)
 
 /* ---- stalls and steps ---- */
 
-/* How far the wall clock is ahead of the boot clock, in ms. A thread may be held up between two readings, which looks like a
- * step of the wall clock: so this is the pair that was read in the least time. */
+/* How far the wall clock is ahead of the boot clock, in ms. A thread may be held up between two readings,
+ * which looks like a step of the wall clock: so this is the pair that was read in the least time. */
 static int64_t clock_offset(void)
 {
     int64_t best = INT64_MAX, offset = 0;

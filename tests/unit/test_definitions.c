@@ -71,8 +71,8 @@ static void test_sharing_and_expiry(void **state)
     kit_host_free(&h);
 }
 
-/* What is restored may be used by any batch stored by then, whatever the clocks said; replaying an older one does not
- * bring that down. */
+/* What is restored may be used by any batch stored by then, whatever the
+ * clocks said; replaying an older one does not bring that down. */
 static void test_restored_holds_stay_for_all_kept_batches(void **state)
 {
     struct kit_host *h = kit_host("web-1", 4, 2);

@@ -1,5 +1,5 @@
-/* Damaged journals: whatever pages are spoilt, each start ends with a file that reads without fault and holds nothing false; what a
- * page does not hold is not lost with it; a kill on the way changes nothing. */
+/* Damaged journals: whatever pages are spoilt, each start ends with a file that reads without fault and holds
+ * nothing false; what a page does not hold is not lost with it; a kill on the way changes nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,7 +300,8 @@ static void test_one_page_costs_no_more_than_itself(void **state)
     env_free(v);
 }
 
-/* What the start does not read may be damaged too: the first commit meets it, and the journal is begun anew. */
+/* What the start does not read may be damaged too: the first
+ * commit meets it, and the journal is begun anew. */
 static void append_until_taken(struct journal *j, struct env *v, uint64_t seq)
 {
     for (int i = 0; i < 3; i++) {
@@ -358,7 +359,8 @@ static void child(void)
     _exit(0);
 }
 
-/* Killed while the new file comes about or takes its place, the next start finds all that the first would have. */
+/* Killed while the new file comes about or takes its place,
+ * the next start finds all that the first would have. */
 static void test_kill_on_the_way(void **state)
 {
     struct env *v = env_new();
