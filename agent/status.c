@@ -64,7 +64,7 @@ static void put_ship(cJSON *root, const struct status *s)
     put_time(o, "last_trouble_at", s->trouble_at);
     put_time(o, "last_acknowledged", s->last);
     (void)cJSON_AddNumberToObject(o, "requests", (double)s->ship.stats.sent);
-    (void)cJSON_AddNumberToObject(o, "failures", (double)s->ship.stats.failures);
+    (void)cJSON_AddNumberToObject(o, "failures", (double)shipper_failures(&s->ship));
     (void)cJSON_AddNumberToObject(o, "duplicates", (double)s->ship.stats.duplicates);
     (void)cJSON_AddNumberToObject(o, "dead_letters", (double)s->ship.stats.dead);
 }

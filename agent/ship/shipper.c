@@ -163,7 +163,7 @@ static void acknowledged(struct step *t)
     struct ship_effect *f;
 
     if (a->epoch != s->item.epoch || a->seq != s->item.seq) {
-        s->stats.failures++;
+        s->stats.failures[SHIP_FAIL_STRANGER]++;
         next_endpoint(t, "an answer to another batch");
         return;
     }
@@ -213,9 +213,35 @@ static bool ahead_of_time(struct step *t)
     return true;
 }
 
+static const char *const failures[SHIP_FAILURES] = {
+    [SHIP_FAIL_DNS] = "dns",           [SHIP_FAIL_CONNECT] = "connect",
+    [SHIP_FAIL_TLS] = "tls",           [SHIP_FAIL_CERTIFICATE] = "certificate",
+    [SHIP_FAIL_TIMEOUT] = "timeout",   [SHIP_FAIL_SEND] = "send",
+    [SHIP_FAIL_RECEIVE] = "receive",   [SHIP_FAIL_TOO_LARGE] = "too_large",
+    [SHIP_FAIL_PROTOCOL] = "protocol", [SHIP_FAIL_STRANGER] = "stranger",
+};
+
+static enum ship_failure failure_of(const char *why)
+{
+    int i = 0;
+
+    while (why && i < SHIP_FAIL_PROTOCOL && strcmp(failures[i], why) != 0)
+        i++;
+    return why ? (enum ship_failure)i : SHIP_FAIL_PROTOCOL;
+}
+
+uint64_t shipper_failures(const struct shipper *s)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < SHIP_FAILURES; i++)
+        sum += s->stats.failures[i];
+    return sum;
+}
+
 static void unusable(struct step *t)
 {
-    t->s->stats.failures++;
+    t->s->stats.failures[t->e->ok ? SHIP_FAIL_STRANGER : failure_of(t->e->why)]++;
     next_endpoint(t, t->e->ok ? "an answer that is not an aggregator's" : "no answer");
 }
 
@@ -385,8 +411,10 @@ void shipper_metrics(const struct shipper *s, struct sink *out)
 
     sink_uint(out, &r[SENT], NULL, s->stats.sent);
     sink_uint(out, &r[DUPLICATES], NULL, s->stats.duplicates);
-    l = text_of("no_answer");
-    sink_uint(out, &r[FAILURES], &l, s->stats.failures);
+    for (int i = 0; i < SHIP_FAILURES; i++) {
+        l = text_of(failures[i]);
+        sink_uint(out, &r[FAILURES], &l, s->stats.failures[i]);
+    }
     l = text_of("denied");
     sink_uint(out, &r[FAILURES], &l, s->stats.denied);
     l = text_of("held");

@@ -89,10 +89,25 @@ struct ship_effect {
     int status;
 };
 
+/* Why a request brought no usable answer: the tokens of the HTTP client, and an answer that is nobody's we know. */
+enum ship_failure {
+    SHIP_FAIL_DNS,
+    SHIP_FAIL_CONNECT,
+    SHIP_FAIL_TLS,
+    SHIP_FAIL_CERTIFICATE,
+    SHIP_FAIL_TIMEOUT,
+    SHIP_FAIL_SEND,
+    SHIP_FAIL_RECEIVE,
+    SHIP_FAIL_TOO_LARGE,
+    SHIP_FAIL_PROTOCOL,
+    SHIP_FAIL_STRANGER,
+    SHIP_FAILURES
+};
+
 struct ship_stats {
-    uint64_t sent;        /* requests with a batch */
-    uint64_t duplicates;  /* acknowledged as known already */
-    uint64_t failures;    /* requests without a usable answer */
+    uint64_t sent;       /* requests with a batch */
+    uint64_t duplicates; /* acknowledged as known already */
+    uint64_t failures[SHIP_FAILURES];
     uint64_t denied;      /* 401, 403 */
     uint64_t held;        /* 429, 503 */
     uint64_t dead;        /* dead letters */
@@ -119,6 +134,7 @@ void shipper_init(struct shipper *s, unsigned n_endpoints, struct span failback,
 /* Effects, in order, into out[SHIP_MAX_EFFECTS]; the number of them. */
 unsigned shipper_step(struct shipper *s, const struct ship_event *e, struct ship_effect *out);
 
+uint64_t shipper_failures(const struct shipper *s); /* of all sorts */
 void shipper_metrics(const struct shipper *s, struct sink *out);
 
 /* ---- the shell: shipper_io.c ---- */

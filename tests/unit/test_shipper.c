@@ -293,6 +293,32 @@ static void test_another_spool(void **state)
     buf_free(&b.trace);
 }
 
+/* A certificate that is refused is told from a network that is away. */
+static void test_failures_by_reason(void **state)
+{
+    static const char *const why[] = {"connect", "certificate", "tls", "dns", "certificate", "of tomorrow"};
+    struct bench b;
+
+    (void)state;
+    begin(&b, 1);
+    changed(&b);
+    for (size_t i = 0; i < sizeof why / sizeof *why; i++) {
+        front(&b, 1);
+        feed(&b, &(struct ship_event){.type = SHIP_EV_ANSWER, .why = why[i]});
+        later(&b);
+    }
+    front(&b, 1);
+    feed(&b, &(struct ship_event){.type = SHIP_EV_ANSWER, .ok = true, .status = 200});
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_CONNECT], 1);
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_CERTIFICATE], 2);
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_TLS], 1);
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_DNS], 1);
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_PROTOCOL], 1);
+    assert_int_equal(b.s.stats.failures[SHIP_FAIL_STRANGER], 1);
+    assert_int_equal(shipper_failures(&b.s), 7);
+    buf_free(&b.trace);
+}
+
 /* A spool that cannot be read is asked again after a pause, and loses nothing for it. */
 static void test_spool_unreadable(void **state)
 {
@@ -387,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_retry_after_is_kept),   cmocka_unit_test(test_table),
         cmocka_unit_test(test_another_spool),         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_spool_unreadable),      cmocka_unit_test(test_epoch_ahead),
+        cmocka_unit_test(test_failures_by_reason),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
