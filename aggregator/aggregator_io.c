@@ -73,7 +73,7 @@ static void more_metrics(void *arg, struct sink *out)
                            .failed_reloads = atomic_load(&a->failed_reloads),
                            .reloaded = {atomic_load(&a->reloaded_ms)}};
 
-    self_metrics(&f, a->p.log, out);
+    process_metrics(&f, a->p.log, out);
     decide_metrics(a->decide, out);
 }
 

@@ -12,6 +12,6 @@ struct self_facts {
 };
 /* securebase_build_info, start time, CPU, memory, descriptors,
  * reloads, log lines. Any thread. In selfmetrics_io.c. */
-void self_metrics(const struct self_facts *f, const struct log *log, struct sink *out);
+void process_metrics(const struct self_facts *f, const struct log *log, struct sink *out);
 
 #endif

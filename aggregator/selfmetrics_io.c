@@ -17,7 +17,7 @@ static void log_metrics(const struct log *log, struct sink *out)
     }
 }
 
-void self_metrics(const struct self_facts *f, const struct log *log, struct sink *out)
+void process_metrics(const struct self_facts *f, const struct log *log, struct sink *out)
 {
     static const struct metric_row build = {"securebase_build_info",      METRIC_GAUGE,          1, 1,
                                             "component revision version", "Which build this is."};

@@ -32,7 +32,7 @@ struct agent *agent_get(struct series_set *s, struct wire_str id, int64_t now)
     return a;
 }
 
-void agent_free(struct series_set *s, struct agent *a)
+void agent_drop(struct series_set *s, struct agent *a)
 {
     while (a->bindings)
         binding_free(s, a, a->bindings);

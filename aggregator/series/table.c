@@ -52,7 +52,7 @@ void series_free(struct series_set **p)
     for (struct box *b = s->boxes; b; b = b->next)
         atomic_store_explicit(&b->released, true, memory_order_release);
     while (s->n_agents)
-        agent_free(s, s->agents[s->n_agents - 1]);
+        agent_drop(s, s->agents[s->n_agents - 1]);
     percentiles_free(s);
     reap(s);
     assert(!s->n_metrics && !s->atom_map.count && !s->series_map.count);
@@ -96,7 +96,7 @@ static void sweep_agent(struct series_set *s, struct agent *a, int64_t now)
             binding_free(s, a, b);
     }
     if (a->applied ? a->last_received.ms < now - s->ttl_ms : !a->bindings && a->met < now - s->stale_ms)
-        agent_free(s, a);
+        agent_drop(s, a);
 }
 
 void series_advance(struct series_set *s, struct wall now)
@@ -116,6 +116,6 @@ int series_forget_agent(struct series_set *s, struct wire_str id)
     reap(s);
     if (!a || !a->applied)
         return ERR_NOTFOUND;
-    agent_free(s, a);
+    agent_drop(s, a);
     return 0;
 }

@@ -202,7 +202,7 @@ void metrics_sort(struct series_set *s);
 /* agents.c */
 struct agent *agent_find(const struct series_set *s, struct wire_str id);
 struct agent *agent_get(struct series_set *s, struct wire_str id, int64_t now);
-void agent_free(struct series_set *s, struct agent *a);
+void agent_drop(struct series_set *s, struct agent *a);
 void agents_sort(struct series_set *s);
 void agent_turn(struct series_set *s, struct agent *a, struct resource *r); /* r becomes the current one */
 void agent_say(struct series_set *s, struct agent *a, struct atom *region, struct atom *env,

@@ -4,6 +4,7 @@
  pure      every object not made from *_io.c, main.c or a driver needs only symbols of ours and of allowed.txt
  state     no writable data outside main.c
  banned    calls that no file may make
+ names     one file alone defines a symbol, over all programs: the tests link them together
  includes  by full path; down the road or into common/, never back up; the inside of a room from that room alone
  #if       none inside functions
  size      no file of more than 700 lines, no function of more than 100 (tests excepted), no line of more than 132
@@ -114,6 +115,11 @@ def check_objects(build):
                 fault("pure", p, f"calls {s} of {ours_world[s]}")
             else:
                 fault("pure", p, f"needs {s}, which is not in tests/lint/allowed.txt")
+    homes = {}
+    for p in files:
+        for s in table[p][1] - {"main"}:
+            if homes.setdefault(s, p) != p:
+                fault("names", p, f"{s} is defined in {homes[s]} as well")
     for p in files:
         if os.path.basename(p) != "main.c" and writable(objects[p]):
             fault("state", p, f"{writable(objects[p])} bytes of writable file-level data")

@@ -50,6 +50,8 @@ PLANTED = [
     ("a banned call that the compiler hardens", "agent/ship/planted_io.c",
      function("    char t[8];\n\n    strcat(strcpy(t, n ? \"a\" : \"b\"), getenv(\"X\"));\n    n += t[0];\n",
               includes="#include <stdlib.h>\n#include <string.h>\n\n"), "planted_io.c:10: banned: calls strcat"),
+    ("a name that another program has", "agent/ship/planted.c",
+     "/* Planted. */\nint show(void);\nint show(void)\n{\n    return 1;\n}\n", "show.c: names: show is defined in agent/ship/planted.c as well"),
     ("an include back up the road", "aggregator/series/planted_io.c",
      '/* Planted. */\n#include "aggregator/ingest/take.h"\n\nint planted;\n', "includes: aggregator/ingest/take.h lies back up the road"),
     ("an include from the other daemon", "agent/ship/planted_io.c",
