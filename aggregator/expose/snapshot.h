@@ -9,12 +9,9 @@
 #include <stdint.h>
 
 #include "common/base/clock.h"
+#include "common/base/label.h"
 #include "common/base/metric.h"
 #include "common/sketch/sketch.h"
-
-struct label {
-    const char *name, *value; /* terminated; values may hold any UTF-8 */
-};
 
 /* One series of one host. Immutable. */
 struct series_desc {

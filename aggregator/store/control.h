@@ -4,6 +4,7 @@
 #ifndef SB_STORE_CONTROL_H
 #define SB_STORE_CONTROL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/buf.h"
@@ -44,6 +45,38 @@ struct control_entry {
 int control_audit_tail(struct control *c, unsigned n,
                        void (*fn)(void *arg, const struct control_entry *entry),
                        void (*done)(void *arg, int code), void *arg);
+
+/* What rooms keep: the state of a room by key, and lines that are only ever appended. All operations of one call are
+ * one transaction. done(arg, 0): durable. Contents are copied. Returns ERR_NOMEM, ERR_AGAIN (too much waits) or ERR_STATE
+ * when done will not be called. */
+enum control_kind { CONTROL_PUT, CONTROL_DELETE, CONTROL_APPEND };
+struct control_op {
+    enum control_kind kind;
+    const char
+        *room; /* "alert", "notify", "incident", "slo"; lines: "decision", "timeline", "ledger", "peer" */
+    struct bytes key; /* lines: whose they are; the same key any number of times */
+    struct bytes value;
+    struct wall t; /* lines only */
+};
+int control_write(struct control *c, const struct control_op *ops, size_t n,
+                  void (*done)(void *arg, int code), void *arg);
+/* At start, before the first write, blocking: all state of a room. */
+int control_load(struct control *c, const char *room,
+                 int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg, struct err *e);
+/* Lines of one room, by time: with exactly this key, or any when key.p is NULL; t in [from, to); at most `limit`, newest
+ * first when `newest`. fn and then done on the loop; what fn gets is borrowed for the call. */
+struct control_lines {
+    const char *room;
+    struct bytes key;
+    struct wall from, to; /* to {0}: no end */
+    size_t limit;
+    bool newest;
+};
+int control_read(struct control *c, const struct control_lines *q,
+                 void (*fn)(void *arg, struct bytes key, struct wall t, struct bytes value),
+                 void (*done)(void *arg, int code), void *arg);
+/* Lines of a room older than that go, a bounded number at a time. */
+int control_prune(struct control *c, const char *room, struct wall before);
 
 /* verify-store: whether a file that no program has open is whole; lines into report, ERR_MALFORMED. */
 int control_verify(const char *path, struct buf *report, struct err *e);

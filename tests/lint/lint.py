@@ -29,7 +29,7 @@ rand srand random tmpnam tempnam mktemp localtime gmtime ctime asctime alloca st
 # Rooms in the order of the road. A file may include from its own room, from rooms behind it, and from common/.
 ROAD = ["agent/guard", "agent/collectors", "agent/inputs", "agent/ship",
         "aggregator/ingest", "aggregator/store", "aggregator/series", "aggregator/slo", "aggregator/alert", "aggregator/failover",
-        "aggregator/notify", "aggregator/actions", "aggregator/expose", "aggregator/export"]
+        "aggregator/notify", "aggregator/actions", "aggregator/incident", "aggregator/expose", "aggregator/export"]
 FILE_MOST, FUNCTION_MOST, WIDTH_MOST = 700, 100, 132
 # Headers that a room keeps to itself.
 INSIDE = re.compile(r"(_in|_private|_internal)\.h$")
