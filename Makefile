@@ -82,7 +82,7 @@ $(BUILD)/lib%.a:
 
 $(BUILD)/securebase-agent: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a $(BUILD)/libcommon.a
 $(BUILD)/securebase-aggregator: $(BUILD)/obj/aggregator/main.o $(BUILD)/libaggregator.a $(BUILD)/libcommon.a
-$(BUILD)/sbctl: $(BUILD)/obj/aggregator/ctl/main.o $(BUILD)/libctl.a $(BUILD)/libcommon.a
+$(BUILD)/sbctl: $(BUILD)/obj/aggregator/ctl/main.o $(BUILD)/libctl.a $(BUILD)/libaggregator.a $(BUILD)/libcommon.a
 $(PROGRAMS):
 	@$(call said,LINK $@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -75,14 +75,15 @@ struct fact_group_new {
 /* What the ingest thread tells the decide thread at a time. Owned by whoever holds it; freed whole. */
 struct telling {
     struct arena arena; /* of everything below, sketches' counts included */
-    uint32_t generation; /* of the list of selections that the numbers refer to: 1 at start, + 1 with each reload */
+    uint32_t
+        generation; /* of the list of selections that the numbers refer to: 1 at start, + 1 with each reload */
     const struct fact_group_new *groups; /* first these … */
     const struct fact_delta *deltas;     /* … then these, in order … */
     const struct fact_group_new *gone;   /* … then these (labels unset) */
     uint32_t n_groups, n_deltas, n_gone;
-    uint64_t lost;     /* deltas that found no memory */
-    bool restored;     /* stored history and the replay have been told: rules may judge */
-    struct wall now;   /* when it was made */
+    uint64_t lost;   /* deltas that found no memory */
+    bool restored;   /* stored history and the replay have been told: rules may judge */
+    struct wall now; /* when it was made */
 };
 void telling_free(struct telling **t);
 
