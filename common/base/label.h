@@ -1,7 +1,7 @@
 /* Labels and matchers. A label set is sorted by name, each name once; an absent label counts as "".
  *
  * Matchers are words: name=value, name!=value, name=~regex, name!~regex, separated by blanks or commas; a
- * value with blanks stands in double quotes (\" and \\ within). Regular expressions are POSIX extended and
+ * value with blanks stands in double quotes (\", \\ and \n within). Regular expressions are POSIX extended and
  * match the whole value. Total on any input, bounded. */
 #ifndef SB_BASE_LABEL_H
 #define SB_BASE_LABEL_H
@@ -30,6 +30,8 @@ int labels_compare(struct labels a, struct labels b);      /* as strings in orde
 void labels_sort(struct label *v, uint32_t n);
 /* name="value",… escaped as Prometheus does: the one canonical text of a set. */
 void labels_text(struct labels l, struct buf *out);
+/* One value in quotes, escaped that way. */
+void label_quote(const char *value, struct buf *out);
 /* A deep copy in the arena; v NULL and n > 0 never: n is 0 without memory and *ok false. */
 struct labels labels_copy(struct labels l, struct arena *a, bool *ok);
 /* First 16 bytes of the SHA-256 of the canonical text after `name` and a newline: names an alert everywhere. */
