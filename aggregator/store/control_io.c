@@ -1,27 +1,25 @@
 /* The control store on a store thread: see control.h and store.h. An audit row whose request id is known
  * already must not spoil the transaction of its neighbours: it is written with OR IGNORE, and the number of
  * changes tells. */
-#include "aggregator/store/control.h"
-
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/store/store.h"
+#include "aggregator/store/control_private.h"
 #include "common/base/buf.h"
 
 static const char *const steps[] = {
     STORE_MARK "CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT, t INTEGER NOT NULL, who TEXT NOT "
                "NULL, what TEXT"
                " NOT NULL, reason TEXT NOT NULL, request_id TEXT NOT NULL UNIQUE);",
+    "CREATE TABLE state(room TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY(room, key));"
+    "CREATE TABLE line(id INTEGER PRIMARY KEY AUTOINCREMENT, room TEXT NOT NULL, key BLOB NOT NULL,"
+    " t INTEGER NOT NULL, value BLOB NOT NULL);"
+    "CREATE INDEX line_by_key ON line(room, key, t); CREATE INDEX line_by_time ON line(room, t);",
 };
 
-enum { TEXTS = 4, MAX_TAIL_BYTES = 16 << 20 };
-
-struct control {
-    struct store *store;
-};
+enum { TEXTS = 4, MAX_TAIL_BYTES = 16 << 20, WAITING_MOST = 64 << 20 };
 
 struct audit_job {
     struct store_job job;
@@ -63,7 +61,7 @@ static void done_audit(struct store_job *job, int code)
     free(a);
 }
 
-static int submit(struct control *c, struct store_job *job)
+int control_submit(struct control *c, struct store_job *job)
 {
     int rc = store_submit(c->store, job);
 
@@ -96,7 +94,7 @@ int control_audit(struct control *c, const struct control_audit *audit, void (*d
         a->text[i] = memcpy(to, from[i], n);
         to += n;
     }
-    return submit(c, &a->job);
+    return control_submit(c, &a->job);
 }
 
 struct tail_job {
@@ -171,20 +169,19 @@ int control_audit_tail(struct control *c, unsigned n,
                            .done = done,
                            .arg = arg};
     buf_init(&t->rows, NULL, MAX_TAIL_BYTES);
-    return submit(c, &t->job);
+    return control_submit(c, &t->job);
 }
 
-/* Copies rows until the end or the first that cannot be read. */
-static int copy_rows(struct db *from, const char *select, struct db *to, struct store_salvaged *n,
-                     struct err *e)
+int control_copy_rows(struct db *from, const char *select, struct db *to, const char *insert, int columns,
+                      struct store_salvaged *n, struct err *e)
 {
     struct err why = {0};
     sqlite3_stmt *st = db_prepare(from, select, &why), *put;
     int rc = st ? 0 : why.code, code = 0;
 
     while (rc == 0 && (rc = db_row(from, st, &why)) == 1) {
-        put = db_prepare(to, "INSERT OR IGNORE INTO audit VALUES(?, ?, ?, ?, ?, ?)", e);
-        for (int i = 0; put && i < 6; i++)
+        put = db_prepare(to, insert, e);
+        for (int i = 0; put && i < columns; i++)
             (void)sqlite3_bind_value(put, i + 1, sqlite3_column_value(st, i)); /* without memory: no row */
         code = put ? db_run(to, put, e) : e->code;
         rc = code;
@@ -209,7 +206,10 @@ static int salvage(const char *damaged, struct db *to, struct store_salvaged *n,
         return why.code == ERR_MALFORMED ? 0 : err_set(e, why.code, "%s", why.text);
     rc = db_begin(to, e);
     for (int i = 0; i < 2 && rc == 0; i++)
-        rc = copy_rows(from, select[i], to, n, e);
+        rc = control_copy_rows(from, select[i], to, "INSERT OR IGNORE INTO audit VALUES(?, ?, ?, ?, ?, ?)", 6,
+                               n, e);
+    if (rc == 0)
+        rc = control_salvage_state(from, to, n, e);
     rc = rc == 0 ? db_commit(to, e) : rc;
     if (rc != 0)
         db_rollback(to);
@@ -231,6 +231,7 @@ struct control *control_open(const struct control_params *p, struct err *e)
                                                  .n_steps = sizeof steps / sizeof steps[0],
                                                  .loop = p->loop,
                                                  .log = p->log,
+                                                 .max_bytes = WAITING_MOST,
                                                  .salvage = salvage},
                           e);
     if (!c->store) {
