@@ -5,8 +5,9 @@
  * A delta adds to its step: counts, sums and sketches add up, extremes widen, the later value is the last. So
  * late and repeated tellings of different values give the same in any order, and a window is a sum of steps.
  *
- * Windows are half-open, (from, to], cut at steps: 10 s for windows up to 30 m, 1 m up to 3 d and an hour,
- * 1 h beyond. Pure. */
+ * A step that starts at s holds what was taken in (s, s + length]. Windows are half-open, (from, to], cut at
+ * steps: 10 s for windows up to 30 m, 1 m up to 3 d and an hour, 1 h beyond; and coarser where they look
+ * further back than the finer steps are kept (30 m; 3 d and an hour). Pure. */
 #ifndef SB_ALERT_FACTS_H
 #define SB_ALERT_FACTS_H
 
@@ -58,11 +59,16 @@ const struct selection *selections_at(const struct selections *s, uint32_t i);
 
 /* ---- from the ingest thread ---- */
 
-/* One telling; texts and sketches are borrowed for the call. Groups are numbered by the teller, from 0, per selection. */
+/* One telling; texts and sketches are borrowed for the call. Groups are numbered by the teller, from 0, per selection.
+ *
+ * A delta counts in its own tier and in all coarser ones. So history, told again after a start, tells each
+ * moment once: whole days up to some midnight, then hours up to some full hour, then minutes, then steps. What
+ * is told as hours cannot be seen by the minute. (A selection with a reach up to 30 m keeps steps only: coarser
+ * deltas are not kept; up to 3 d and an hour nothing is needed that is coarser than minutes.) */
 struct fact_delta {
     uint32_t selection, group;
     enum fact_kind kind;
-    enum fact_tier tier; /* TIER_STEP, but when history is told again after a start */
+    enum fact_tier tier; /* TIER_STEP, but when history is told again */
     int64_t start;       /* wall ms, a multiple of the tier's length */
     struct fact_bucket gain;
 };
@@ -74,7 +80,8 @@ struct fact_group_new {
 
 /* What the ingest thread tells the decide thread at a time. Owned by whoever holds it; freed whole. */
 struct telling {
-    struct arena arena; /* of everything below, sketches' counts included */
+    /* of everything below, sketches' counts included; this struct itself is of mem_alloc(arena.mem) */
+    struct arena arena;
     uint32_t
         generation; /* of the list of selections that the numbers refer to: 1 at start, + 1 with each reload */
     const struct fact_group_new *groups; /* first these … */
@@ -129,8 +136,12 @@ int facts_each(const struct fact_group *g, int64_t from, int64_t to,
 
 void facts_metrics(const struct facts *f, struct sink *out);
 
-/* fact_bucket arithmetic, for all who keep steps: also the store's. `into` gains `gain`; sketches apart. */
-void fact_add(struct fact_bucket *into, const struct fact_bucket *gain);
+/* fact_bucket arithmetic, for all who keep steps: also the store's. Sketches apart. `into` gains `gain`, which
+ * belongs to the same step: its series are others than those that `into` counts. Of two values of one moment the
+ * last is the mean (gauge, by series) or the higher (counter). */
+void fact_add(enum fact_kind kind, struct fact_bucket *into, const struct fact_bucket *gain);
+/* The same of another step of time: the series may be the same ones, so the most of a step holds. */
+void fact_merge(enum fact_kind kind, struct fact_bucket *into, const struct fact_bucket *step);
 /* The stored form, sketch included. */
 int fact_encode(enum fact_kind kind, const struct fact_bucket *b, struct buf *out);
 int fact_decode(struct bytes in, enum fact_kind *kind, struct fact_bucket *b, struct sketch *sketch,
