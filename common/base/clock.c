@@ -1,25 +1,13 @@
-/* Civil time without a time zone database: see clock.h. Days are counted as in Howard Hinnant's
- * "chrono-compatible low-level date algorithms" (proleptic Gregorian calendar, years beginning in March). */
+/* Civil time without a time zone database: see clock.h. */
 #include "common/base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/days.h"
 #include "common/base/err.h"
 
 static const int64_t ms_per_day = 86400000;
-
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
-{
-    int64_t era, yoe, doy, doe;
-
-    y -= m <= 2;
-    era = (y >= 0 ? y : y - 399) / 400;
-    yoe = y - era * 400;
-    doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    return era * 146097 + doe - 719468;
-}
 
 char *wall_text(struct wall t, char out[WALL_TEXT])
 {
@@ -28,19 +16,12 @@ char *wall_text(struct wall t, char out[WALL_TEXT])
     int64_t ms = t.ms < first ? first : t.ms > last ? last : t.ms;
     int64_t days = ms / ms_per_day - (ms % ms_per_day < 0);
     int64_t left = ms - days * ms_per_day;
-    int64_t z = days + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-    int64_t d = doy - (153 * mp + 2) / 5 + 1;
-    int64_t m = mp < 10 ? mp + 3 : mp - 9;
-    int64_t y = yoe + era * 400 + (m <= 2);
+    int64_t y;
+    int m, d;
 
-    (void)snprintf(out, WALL_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, (int)m, (int)d,
-                   (int)(left / 3600000), (int)(left / 60000 % 60), (int)(left / 1000 % 60),
-                   (int)(left % 1000));
+    civil_from_days(days, &y, &m, &d);
+    (void)snprintf(out, WALL_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, m, d, (int)(left / 3600000),
+                   (int)(left / 60000 % 60), (int)(left / 1000 % 60), (int)(left % 1000));
     return out;
 }
 
