@@ -1,0 +1,118 @@
+/* Decision records: why an alert made a transition, or why a page was prevented. See state.h. */
+#include "aggregator/alert/show.h"
+
+static const char *const mutes[] = {[MUTE_NOT] = "no",
+                                    [MUTE_WAIT] = "waiting for suppressors",
+                                    [MUTE_SUPPRESSED] = "suppressed",
+                                    [MUTE_LIMIT] = "limit"};
+
+const char *mute_name(enum mute m)
+{
+    return mutes[m];
+}
+
+static void put_condition(cJSON *o, const char *name, const struct condition *c,
+                          void (*text)(const struct condition *c, struct buf *out))
+{
+    struct buf b;
+
+    buf_init(&b, NULL, 256);
+    text(c, &b);
+    cJSON_AddStringToObject(o, name, buf_text(&b));
+    buf_free(&b);
+}
+
+void rule_json(cJSON *o, const struct rule *r)
+{
+    put_json_text(o, "metric", r->metric);
+    put_json_text(o, "match", r->match_text);
+    cJSON_AddStringToObject(o, "statistic", rule_kind_name(r->kind));
+    if (r->window.ns)
+        put_json_number(o, "window_seconds", span_seconds(r->window));
+    if (r->condition.op != COMPARE_NONE) {
+        put_condition(o, "condition", &r->condition, condition_text);
+        put_condition(o, "clear", &r->condition, condition_clear_text);
+    }
+    put_json_number(o, "for_seconds", span_seconds(r->hold));
+    put_json_number(o, "clear_for_seconds", span_seconds(r->clear_hold));
+}
+
+void measured_json(cJSON *o, const struct measured *m)
+{
+    put_json_number(o, "value", m->value);
+    put_json_number(o, "threshold", m->threshold);
+    cJSON_AddStringToObject(o, "verdict", alert_verdict_name(m->verdict));
+    if (m->why)
+        cJSON_AddStringToObject(o, "why", m->why);
+    put_json_time(o, "window_from", m->from);
+    put_json_time(o, "window_to", m->to);
+    put_json_time(o, "newest_sample", m->t);
+    put_json_number(o, "values", (double)m->n);
+    put_json_number(o, "steps_with_data", m->held_steps);
+    put_json_number(o, "steps", m->of_steps);
+}
+
+static int put_sample(void *arg, int64_t start, int64_t length, const struct fact_bucket *b)
+{
+    cJSON *list = arg, *o;
+
+    (void)length;
+    if (cJSON_GetArraySize(list) >= 60)
+        return 1;
+    o = cJSON_CreateObject();
+    if (!o || !cJSON_AddItemToArray(list, o))
+        return 1;
+    put_json_time(o, "t", start);
+    put_json_number(o, "n", (double)b->n);
+    put_json_number(o, "sum", b->sum);
+    put_json_number(o, "min", b->min);
+    put_json_number(o, "max", b->max);
+    put_json_number(o, "last", b->last);
+    return 0;
+}
+
+void samples_json(cJSON *o, const struct alert_input *in, const struct alert *al)
+{
+    const struct rule *r = al->of ? al->of->rule : NULL;
+    const struct fact_group *g =
+        r && r->selection != RULE_NOTHING ? facts_group_find(in->facts, r->selection, al->group) : NULL;
+    cJSON *list = g ? cJSON_AddArrayToObject(o, "samples") : NULL;
+
+    if (list)
+        (void)facts_each(g, al->m.from, al->m.to, put_sample, list);
+}
+
+void alert_decide(const struct turn *t, const struct alert *al, const struct alert_row *row,
+                  enum alert_state from, const char *reason)
+{
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    if (!o)
+        return;
+    cJSON_AddStringToObject(o, "alert", al->rule);
+    put_json_labels(o, "labels", al->labels);
+    put_json_number(o, "row", row->number);
+    cJSON_AddStringToObject(o, "from", alert_state_name(from));
+    cJSON_AddStringToObject(o, "to", alert_state_name(row->to));
+    cJSON_AddStringToObject(o, "event", alert_event_name(row->event));
+    cJSON_AddStringToObject(o, "sentence", row->sentence);
+    if (reason != row->sentence)
+        cJSON_AddStringToObject(o, "reason", reason);
+    cJSON_AddBoolToObject(o, "prevented", row->effects & DO_PREVENT || al->mute != MUTE_NOT);
+    if (al->mute != MUTE_NOT)
+        cJSON_AddStringToObject(o, "muted", mute_name(al->mute));
+    put_json_time(o, "since", al->since);
+    put_json_number(o, "held_seconds", (double)al->held / 1000);
+    measured_json(o, &al->m);
+    if (al->of)
+        rule_json(o, al->of->rule);
+    samples_json(o, t->in, al);
+    text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    if (!text)
+        return;
+    t->a->decisions++;
+    t->out->decision(t->out->arg, &al->id, t->in->now, text);
+    cJSON_free(text);
+}
