@@ -108,7 +108,8 @@ int facts_gain(struct facts *f, const struct fact_delta *d);
 /* An own metric's value now, from the decide thread. */
 int facts_own(struct facts *f, const char *metric, enum fact_kind kind, struct labels labels, double value,
               struct wall now);
-/* Forgets what is older than the reach. Once a second. */
+/* Our clock: what is older than the reach is forgotten, what lies more than a minute ahead is refused. Before the
+ * first telling, and once a second. */
 void facts_advance(struct facts *f, struct wall now);
 
 /* ---- reading ---- */
@@ -130,6 +131,8 @@ struct fact_cover {
 };
 int facts_window(const struct fact_group *g, int64_t from, int64_t to, struct fact_bucket *out,
                  struct sketch *sketch, struct fact_cover *cover);
+/* Length in ms of the steps that such a window consists of. */
+int64_t fact_step_length(const struct fact_group *g, int64_t from, int64_t to);
 /* Calls fn for each step that is not empty, oldest first; ends with the first code not 0. */
 int facts_each(const struct fact_group *g, int64_t from, int64_t to,
                int (*fn)(void *arg, int64_t start, int64_t length, const struct fact_bucket *b), void *arg);
@@ -138,7 +141,7 @@ void facts_metrics(const struct facts *f, struct sink *out);
 
 /* fact_bucket arithmetic, for all who keep steps: also the store's. Sketches apart. `into` gains `gain`, which
  * belongs to the same step: its series are others than those that `into` counts. Of two values of one moment the
- * last is the mean (gauge, by series) or the higher (counter). */
+ * last is the mean (gauge, by series) or the higher (counter); a gain without samples restates it. */
 void fact_add(enum fact_kind kind, struct fact_bucket *into, const struct fact_bucket *gain);
 /* The same of another step of time: the series may be the same ones, so the most of a step holds. */
 void fact_merge(enum fact_kind kind, struct fact_bucket *into, const struct fact_bucket *step);
