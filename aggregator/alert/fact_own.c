@@ -22,7 +22,7 @@ static size_t own_size(size_t n)
     return sizeof(struct own_series) + n;
 }
 
-void own_free(struct facts *f, struct fact_list *l)
+void fact_own_free(struct facts *f, struct fact_list *l)
 {
     struct own_series *s;
     size_t i = 0;
@@ -32,7 +32,7 @@ void own_free(struct facts *f, struct fact_list *l)
     map_free(&l->own);
 }
 
-void own_advance(struct facts *f, struct fact_list *l)
+void fact_own_advance(struct facts *f, struct fact_list *l)
 {
     int64_t oldest = f->now - span_to_ms(l->selection->reach) - FACT_HOUR_MS;
     struct own_series *s, *old[16];
@@ -50,7 +50,7 @@ void own_advance(struct facts *f, struct fact_list *l)
 
 static struct own_series *own_get(struct facts *f, struct fact_list *l, struct labels labels, bool *made)
 {
-    const struct buf *key = key_of(f, labels);
+    const struct buf *key = fact_key(f, labels);
     struct own_series *s = key ? map_get(&l->own, key->data, key->len) : NULL;
 
     *made = false;
@@ -113,7 +113,7 @@ static int feed(struct facts *f, struct fact_list *l, enum fact_kind kind, struc
 {
     struct label v[BY_MOST];
     bool made = false;
-    struct fact_group *g = group_get(f, l, pick(l->selection, labels, v), kind);
+    struct fact_group *g = fact_group_get(f, l, pick(l->selection, labels, v), kind);
     struct own_series *s = g ? own_get(f, l, labels, &made) : NULL;
     struct fact_delta d = {.kind = kind, .start = floor_div(now - 1, FACT_STEP_MS) * FACT_STEP_MS};
     double last;
@@ -134,9 +134,9 @@ static int feed(struct facts *f, struct fact_list *l, enum fact_kind kind, struc
     s->seen = now;
     s->step = d.start;
     g->told = now;
-    rc = group_gain(f, g, &d);
+    rc = fact_group_gain(f, g, &d);
     d.gain = (struct fact_bucket){.last_t = now, .last = last};
-    return rc ? rc : group_gain(f, g, &d);
+    return rc ? rc : fact_group_gain(f, g, &d);
 }
 
 int facts_own(struct facts *f, const char *metric, enum fact_kind kind, struct labels labels, double value,

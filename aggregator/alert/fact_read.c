@@ -16,7 +16,7 @@ const struct fact_group *facts_group_at(const struct facts *f, uint32_t selectio
 
 const struct fact_group *facts_group_find(const struct facts *f, uint32_t selection, struct labels l)
 {
-    const struct buf *key = selection < f->n ? key_of(f, l) : NULL;
+    const struct buf *key = selection < f->n ? fact_key(f, l) : NULL;
 
     return key ? map_get(&f->lists[selection]->by_key, key->data, key->len) : NULL;
 }
@@ -52,17 +52,17 @@ static enum fact_tier tier_of(const struct fact_group *g, int64_t from, int64_t 
         t = TIER_STEP;
     else if (to - from <= MINUTES_KEPT_MS)
         t = TIER_MINUTE;
-    while (t > TIER_STEP && !tier_reach(s, t))
+    while (t > TIER_STEP && !fact_tier_reach(s, t))
         t--;
-    while (now && t < TIER_HOUR && tier_reach(s, t + 1) > tier_reach(s, t) &&
-           from < now - tier_reach(s, t) - tier_length(t))
+    while (now && t < TIER_HOUR && fact_tier_reach(s, t + 1) > fact_tier_reach(s, t) &&
+           from < now - fact_tier_reach(s, t) - fact_tier_length(t))
         t++;
     return t;
 }
 
 int64_t fact_step_length(const struct fact_group *g, int64_t from, int64_t to)
 {
-    return tier_length(tier_of(g, from, to));
+    return fact_tier_length(tier_of(g, from, to));
 }
 
 struct reading {
@@ -83,9 +83,9 @@ static int read_sketches(const struct reading *r, enum fact_tier t, int64_t from
     for (; from < to; from++) {
         int rc;
 
-        if (!ring_read(ring, FACT_SKETCH, tier_length(t), from, &b, &slot) || !b.n)
+        if (!ring_read(ring, FACT_SKETCH, fact_tier_length(t), from, &b, &slot) || !b.n)
             continue;
-        rc = blob_read(r->g->facts, *ring_blob(ring, slot));
+        rc = fact_blob_read(r->g->facts, *ring_blob(ring, slot));
         rc = rc ? rc : sketch_merge(r->sketch, &r->g->facts->scratch->other);
         if (rc)
             return rc;
@@ -100,17 +100,17 @@ static int read_part(struct reading *r, enum fact_tier t, int64_t from, int64_t 
 
     if (from >= to || !ring->n)
         return 0;
-    ring_sum(ring, r->g->kind, tier_length(t), from, to, by_held, r->out, &r->held);
+    ring_sum(ring, r->g->kind, fact_tier_length(t), from, to, by_held, r->out, &r->held);
     return r->sketch ? read_sketches(r, t, from, to) : 0;
 }
 
 static int read_window(struct reading *r, enum fact_tier t, int64_t from, int64_t to)
 {
-    int64_t many = tier_length(t + 1) / tier_length(t);
+    int64_t many = fact_tier_length(t + 1) / fact_tier_length(t);
     int64_t a = floor_div(from + many - 1, many), b = floor_div(to, many);
     int rc;
 
-    if (a >= b || !tier_reach(r->g->list->selection, t + 1))
+    if (a >= b || !fact_tier_reach(r->g->list->selection, t + 1))
         return read_part(r, t, from, to, false);
     rc = read_part(r, t, from, a * many, false);
     rc = rc ? rc : read_part(r, t + 1, a, b, true);
@@ -121,7 +121,7 @@ int facts_window(const struct fact_group *g, int64_t from, int64_t to, struct fa
                  struct sketch *sketch, struct fact_cover *cover)
 {
     enum fact_tier t = tier_of(g, from, to);
-    int64_t length = tier_length(t), a = floor_div(from, length), b = floor_div(to, length);
+    int64_t length = fact_tier_length(t), a = floor_div(from, length), b = floor_div(to, length);
     struct reading r = {g, out, g->kind == FACT_SKETCH ? sketch : NULL, 0};
     int rc;
 
@@ -142,7 +142,7 @@ int facts_each(const struct fact_group *g, int64_t from, int64_t to,
 {
     enum fact_tier t = tier_of(g, from, to);
     const struct ring *ring = &g->rings[t];
-    int64_t length = tier_length(t), a = floor_div(from, length), b = floor_div(to, length);
+    int64_t length = fact_tier_length(t), a = floor_div(from, length), b = floor_div(to, length);
 
     a = a < ring->first ? ring->first : a;
     b = b > ring->first + ring->n ? ring->first + ring->n : b;
@@ -154,7 +154,7 @@ int facts_each(const struct fact_group *g, int64_t from, int64_t to,
         if (!ring_read(ring, g->kind, length, a, &bucket, &slot))
             continue;
         if (g->kind == FACT_SKETCH && bucket.n) {
-            rc = blob_read(g->facts, *ring_blob(ring, slot));
+            rc = fact_blob_read(g->facts, *ring_blob(ring, slot));
             if (rc)
                 return rc;
             bucket.sketch = &g->facts->scratch->other;

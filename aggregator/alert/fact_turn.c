@@ -17,11 +17,11 @@ static void fill_tiers(struct facts *f, struct fact_group *g, const struct selec
 {
     for (enum fact_tier t = TIER_MINUTE; t < TIERS; t++) {
         const struct ring *fine = &g->rings[t - 1];
-        int64_t length = tier_length(t - 1);
+        int64_t length = fact_tier_length(t - 1);
 
-        if (!tier_reach(g->list->selection, t))
+        if (!fact_tier_reach(g->list->selection, t))
             ring_free(&g->rings[t], g->kind, f->mem);
-        if (tier_reach(was, t) || !tier_reach(g->list->selection, t))
+        if (fact_tier_reach(was, t) || !fact_tier_reach(g->list->selection, t))
             continue;
         for (int64_t step = fine->first; step < fine->first + fine->n; step++) {
             struct fact_delta d = {.kind = g->kind, .tier = t - 1, .start = step * length};
@@ -30,11 +30,11 @@ static void fill_tiers(struct facts *f, struct fact_group *g, const struct selec
 
             if (!ring_read(fine, g->kind, length, step, &d.gain, &slot))
                 continue;
-            if (g->kind == FACT_SKETCH && d.gain.n && !blob_read(f, *ring_blob(fine, slot)))
+            if (g->kind == FACT_SKETCH && d.gain.n && !fact_blob_read(f, *ring_blob(fine, slot)))
                 d.gain.sketch = &f->scratch->other;
             if (d.gain.n && g->kind == FACT_SKETCH && !d.gain.sketch)
                 continue;
-            if (tier_gain(f, g, t, &d, &finer) == ERR_NOMEM)
+            if (fact_tier_gain(f, g, t, &d, &finer) == ERR_NOMEM)
                 facts_lose(f, LOSS_MEMORY, 0);
         }
     }
@@ -56,7 +56,7 @@ static void list_turn(struct facts *f, struct fact_list *l, const struct selecti
 
 int facts_turn(struct facts *f, const struct selections *s)
 {
-    struct fact_list **v = lists_new(f, s);
+    struct fact_list **v = fact_lists_new(f, s);
     uint32_t n = selections_count(s);
 
     if (!v)
@@ -74,7 +74,7 @@ int facts_turn(struct facts *f, const struct selections *s)
                 f->lists[k] = fresh; /* freed with the others */
         }
     }
-    lists_free(f, f->lists, f->n);
+    fact_lists_free(f, f->lists, f->n);
     f->lists = v;
     f->n = n;
     f->selections = s;

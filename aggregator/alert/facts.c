@@ -9,14 +9,14 @@
 #include <math.h>
 #include <string.h>
 
-int64_t tier_length(enum fact_tier t)
+int64_t fact_tier_length(enum fact_tier t)
 {
     static const int64_t lengths[TIERS] = {FACT_STEP_MS, FACT_MINUTE_MS, FACT_HOUR_MS, FACT_DAY_MS};
 
     return lengths[t];
 }
 
-int64_t tier_reach(const struct selection *s, enum fact_tier t)
+int64_t fact_tier_reach(const struct selection *s, enum fact_tier t)
 {
     int64_t reach = span_to_ms(s->reach);
 
@@ -30,9 +30,9 @@ int64_t tier_reach(const struct selection *s, enum fact_tier t)
     return 0;
 }
 
-struct shape tier_shape(const struct fact_group *g, enum fact_tier t)
+struct shape fact_tier_shape(const struct fact_group *g, enum fact_tier t)
 {
-    int64_t reach = tier_reach(g->list->selection, t), length = tier_length(t), now = g->facts->now;
+    int64_t reach = fact_tier_reach(g->list->selection, t), length = fact_tier_length(t), now = g->facts->now;
 
     return (struct shape){
         .kind = g->kind,
@@ -125,7 +125,7 @@ static bool list_room(struct facts *f, struct fact_list *l)
     return true;
 }
 
-const struct buf *key_of(const struct facts *f, struct labels labels)
+const struct buf *fact_key(const struct facts *f, struct labels labels)
 {
     struct buf *b = &f->scratch->text;
 
@@ -135,9 +135,10 @@ const struct buf *key_of(const struct facts *f, struct labels labels)
     return b->full ? NULL : b;
 }
 
-struct fact_group *group_get(struct facts *f, struct fact_list *l, struct labels labels, enum fact_kind kind)
+struct fact_group *fact_group_get(struct facts *f, struct fact_list *l, struct labels labels,
+                                  enum fact_kind kind)
 {
-    const struct buf *key = key_of(f, labels);
+    const struct buf *key = fact_key(f, labels);
     struct fact_group *g = key ? map_get(&l->by_key, key->data, key->len) : NULL;
 
     if (g && kind != FACT_UNKNOWN &&
@@ -187,7 +188,7 @@ int facts_group(struct facts *f, const struct fact_group_new *n)
     if (n->selection >= f->n || n->group >= GROUPS_MOST || n->kind > FACT_SKETCH)
         return facts_lose(f, LOSS_BROKEN, ERR_LIMIT);
     l = f->lists[n->selection];
-    g = numbers_room(f, l, n->group) ? group_get(f, l, n->labels, n->kind) : NULL;
+    g = numbers_room(f, l, n->group) ? fact_group_get(f, l, n->labels, n->kind) : NULL;
     if (!g)
         return facts_lose(f, LOSS_MEMORY, ERR_NOMEM);
     unnumber(g);
@@ -247,7 +248,7 @@ static int blob_merge(struct facts *f, struct blob **at, const struct sketch *ga
     return 0;
 }
 
-int blob_read(const struct facts *f, const struct blob *b)
+int fact_blob_read(const struct facts *f, const struct blob *b)
 {
     size_t used;
 
@@ -259,13 +260,13 @@ int blob_read(const struct facts *f, const struct blob *b)
 /* Finer steps in one of this tier. */
 static uint32_t steps_within(enum fact_tier t)
 {
-    return t == TIER_STEP ? 1 : (uint32_t)(tier_length(t) / tier_length(t - 1));
+    return t == TIER_STEP ? 1 : (uint32_t)(fact_tier_length(t) / fact_tier_length(t - 1));
 }
 
-int tier_gain(struct facts *f, struct fact_group *g, enum fact_tier t, const struct fact_delta *d,
-              enum finer *finer)
+int fact_tier_gain(struct facts *f, struct fact_group *g, enum fact_tier t, const struct fact_delta *d,
+                   enum finer *finer)
 {
-    struct shape sh = tier_shape(g, t);
+    struct shape sh = fact_tier_shape(g, t);
     struct ring *r = &g->rings[t];
     int64_t step = floor_div(d->start, sh.length);
     uint32_t slot;
@@ -285,7 +286,7 @@ int tier_gain(struct facts *f, struct fact_group *g, enum fact_tier t, const str
     return 0;
 }
 
-int group_gain(struct facts *f, struct fact_group *g, const struct fact_delta *d)
+int fact_group_gain(struct facts *f, struct fact_group *g, const struct fact_delta *d)
 {
     enum finer finer = FINER_UNKNOWN;
     bool kept = false, wanted = false;
@@ -294,10 +295,10 @@ int group_gain(struct facts *f, struct fact_group *g, const struct fact_delta *d
     for (enum fact_tier t = d->tier; t < TIERS; t++) {
         int rc;
 
-        if (!tier_reach(g->list->selection, t))
+        if (!fact_tier_reach(g->list->selection, t))
             continue;
         wanted = true;
-        rc = tier_gain(f, g, t, d, &finer);
+        rc = fact_tier_gain(f, g, t, d, &finer);
         kept |= !rc;
         if (rc && rc != ERR_RANGE)
             worst = rc;
@@ -320,7 +321,7 @@ static bool delta_good(const struct fact_delta *d)
     const struct fact_bucket *b = &d->gain;
     const int64_t most = INT64_MAX / 4;
 
-    if (d->tier >= TIERS || d->start % tier_length(d->tier) || d->start > most || d->start < -most)
+    if (d->tier >= TIERS || d->start % fact_tier_length(d->tier) || d->start > most || d->start < -most)
         return false;
     if (d->kind == FACT_SKETCH)
         return b->sketch || !b->n; /* the sketch is what counts */
@@ -344,16 +345,16 @@ int facts_gain(struct facts *f, const struct fact_delta *d)
     if (f->now && d->start > f->now + AHEAD_MS)
         return facts_lose(f, LOSS_FUTURE, ERR_RANGE);
     if (d->kind != FACT_SKETCH)
-        return group_gain(f, g, d);
+        return fact_group_gain(f, g, d);
     own = *d;
     own.gain.n = 0;
     if (!d->gain.sketch || !d->gain.sketch->count)
-        return group_gain(f, g, &own);
+        return fact_group_gain(f, g, &own);
     own.gain.n = d->gain.sketch->count;
     own.gain.sum = sketch_sum(d->gain.sketch);
     own.gain.min = d->gain.sketch->min;
     own.gain.max = d->gain.sketch->max;
-    return group_gain(f, g, &own);
+    return fact_group_gain(f, g, &own);
 }
 
 /* ---- time ---- */
@@ -372,7 +373,7 @@ static void list_sweep(struct facts *f, struct fact_list *l)
         else
             rings_free(f, g);
     }
-    own_advance(f, l);
+    fact_own_advance(f, l);
 }
 
 void facts_advance(struct facts *f, struct wall now)
@@ -393,7 +394,7 @@ static void list_free(struct facts *f, struct fact_list *l)
 {
     if (!l)
         return;
-    own_free(f, l);
+    fact_own_free(f, l);
     for (uint32_t i = 0; i < l->n; i++)
         group_free(f, l->v[i]);
     map_free(&l->by_key);
@@ -414,14 +415,14 @@ static struct fact_list *list_new(struct facts *f, const struct selection *s)
     return l;
 }
 
-void lists_free(struct facts *f, struct fact_list **v, uint32_t n)
+void fact_lists_free(struct facts *f, struct fact_list **v, uint32_t n)
 {
     for (uint32_t i = 0; v && i < n; i++)
         list_free(f, v[i]);
     mem_free(f->mem, v, (n ? n : 1) * sizeof(struct fact_list *));
 }
 
-struct fact_list **lists_new(struct facts *f, const struct selections *s)
+struct fact_list **fact_lists_new(struct facts *f, const struct selections *s)
 {
     uint32_t n = selections_count(s);
     struct fact_list **v = mem_array(f->mem, n ? n : 1, sizeof *v);
@@ -429,7 +430,7 @@ struct fact_list **lists_new(struct facts *f, const struct selections *s)
     for (uint32_t i = 0; v && i < n; i++) {
         v[i] = list_new(f, selections_at(s, i));
         if (!v[i]) {
-            lists_free(f, v, n);
+            fact_lists_free(f, v, n);
             return NULL;
         }
         v[i]->index = i;
@@ -447,7 +448,7 @@ struct facts *facts_new(const struct selections *s, struct mem *mem)
     f->selections = s;
     f->swept = INT64_MIN;
     f->scratch = mem_alloc(mem, sizeof *f->scratch);
-    f->lists = lists_new(f, s);
+    f->lists = fact_lists_new(f, s);
     if (f->scratch) {
         sketch_init(&f->scratch->sketch, mem);
         sketch_init(&f->scratch->other, mem);
@@ -467,7 +468,7 @@ void facts_free(struct facts **fp)
 
     if (!f)
         return;
-    lists_free(f, f->lists, f->n);
+    fact_lists_free(f, f->lists, f->n);
     if (f->scratch) {
         sketch_free(&f->scratch->sketch);
         sketch_free(&f->scratch->other);

@@ -74,27 +74,28 @@ struct facts {
 
 /* facts.c */
 /* Length in ms of a tier's steps. */
-int64_t tier_length(enum fact_tier t);
+int64_t fact_tier_length(enum fact_tier t);
 /* How far back a tier of this selection is kept, ms; 0: not at all. */
-int64_t tier_reach(const struct selection *s, enum fact_tier t);
-struct shape tier_shape(const struct fact_group *g, enum fact_tier t);
+int64_t fact_tier_reach(const struct selection *s, enum fact_tier t);
+struct shape fact_tier_shape(const struct fact_group *g, enum fact_tier t);
 int facts_lose(struct facts *f, enum fact_loss why, int code);
 /* The canonical text of labels in scratch; NULL without memory. Never empty, so that it is a key. */
-const struct buf *key_of(const struct facts *f, struct labels labels);
+const struct buf *fact_key(const struct facts *f, struct labels labels);
 /* A group by its labels, made if need be; NULL without memory or beyond GROUPS_MOST. */
-struct fact_group *group_get(struct facts *f, struct fact_list *l, struct labels labels, enum fact_kind kind);
-int group_gain(struct facts *f, struct fact_group *g, const struct fact_delta *d);
+struct fact_group *fact_group_get(struct facts *f, struct fact_list *l, struct labels labels,
+                                  enum fact_kind kind);
+int fact_group_gain(struct facts *f, struct fact_group *g, const struct fact_delta *d);
 /* How a gain met the next finer tier: what decides of how many finer steps a step holds values. */
 enum finer { FINER_UNKNOWN, FINER_FRESH, FINER_HELD };
-int tier_gain(struct facts *f, struct fact_group *g, enum fact_tier t, const struct fact_delta *d,
-              enum finer *finer);
+int fact_tier_gain(struct facts *f, struct fact_group *g, enum fact_tier t, const struct fact_delta *d,
+                   enum finer *finer);
 /* The sketch of a slot into scratch->other. */
-int blob_read(const struct facts *f, const struct blob *b);
-struct fact_list **lists_new(struct facts *f, const struct selections *s); /* NULL without memory */
-void lists_free(struct facts *f, struct fact_list **v, uint32_t n);
+int fact_blob_read(const struct facts *f, const struct blob *b);
+struct fact_list **fact_lists_new(struct facts *f, const struct selections *s); /* NULL without memory */
+void fact_lists_free(struct facts *f, struct fact_list **v, uint32_t n);
 
 /* fact_own.c */
-void own_free(struct facts *f, struct fact_list *l);
-void own_advance(struct facts *f, struct fact_list *l);
+void fact_own_free(struct facts *f, struct fact_list *l);
+void fact_own_advance(struct facts *f, struct fact_list *l);
 
 #endif
