@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/series/percentile.h"
+#include "aggregator/series/track.h"
 
 struct agent *agent_find(const struct series_set *s, struct wire_str id)
 {
@@ -22,6 +22,7 @@ struct agent *agent_get(struct series_set *s, struct wire_str id, int64_t now)
         return NULL;
     *a = (struct agent){.skew = INT64_MIN, .met = now, .at = s->n_agents, .id = atom_get(s, id.p, id.n)};
     map_init(&a->map, s->mem, s->seed);
+    map_init(&a->readings, s->mem, s->seed);
     if (!a->id || map_put(&s->agent_map, a->id->text, a->id->n, a) != 0) {
         atom_drop(s, a->id);
         mem_free(s->mem, a, sizeof *a);
@@ -39,6 +40,8 @@ void agent_drop(struct series_set *s, struct agent *a)
     if (a->current)
         resource_drop(s, a->current);
     bury(s, key_agent(s, a), a->state);
+    bury(s, key_readings(s, a), a->readings_state);
+    readings_free(s, a);
     agent_say(s, a, NULL, NULL, NULL);
     map_free(&a->map);
     s->agents[a->at] = s->agents[--s->n_agents];
@@ -171,6 +174,7 @@ static void series_drop(struct series_set *s, struct series *x)
         return;
     metric_hide(s, x);
     members_drop(s, x);
+    feeds_drop(s, x);
     map_del(&s->series_map, x, sizeof x->metric + sizeof x->set);
     x->agent->n_series--;
     metric_drop(s, x->metric);
@@ -222,9 +226,10 @@ static struct series *series_make(struct series_set *s, struct agent *a, const s
     *x = (struct series){.agent = a, .at = NOWHERE};
     x->metric = metric_get(s, w);
     x->set = x->metric ? labelset_get(s, b->key.resource, w) : NULL;
-    if (!x->set || members_make(s, x) != 0 ||
+    if (!x->set || members_make(s, x) != 0 || feeds_make(s, x) != 0 ||
         map_put(&s->series_map, x, sizeof x->metric + sizeof x->set, x) != 0) {
         members_drop(s, x);
+        feeds_drop(s, x);
         if (x->set)
             labelset_drop(s, x->set);
         if (x->metric)

@@ -5,7 +5,7 @@
  * which is rare and done apart: see feed_shared. */
 #include <stdlib.h>
 
-#include "aggregator/series/percentile.h"
+#include "aggregator/series/track.h"
 
 struct applying {
     struct series_set *s;
@@ -70,13 +70,49 @@ static int64_t tick_time(const struct applying *ap, int64_t t)
     return t < ap->in->received.ms ? t : ap->in->received.ms;
 }
 
+static void feed_sketch(struct applying *ap, struct series *x, int64_t t, struct bytes sketch)
+{
+    size_t used;
+
+    members_feed_sketch(ap->s, x, t, sketch);
+    if (!x->feeds)
+        return;
+    if (sketch_decode(&ap->s->scratch, sketch.p, sketch.n, &used, NULL) == 0)
+        feeds_sketch(ap->s, x, t, &ap->s->scratch);
+    else
+        ap->s->tracking.lost[TRACK_MEMORY]++;
+}
+
+static void feed_gauge(struct applying *ap, struct series *x, int64_t t, double v)
+{
+    members_feed_gauge(ap->s, x, t, v);
+    feeds_gauge(ap->s, x, t, v);
+}
+
+static void feed_counter(struct applying *ap, struct series *x, uint32_t k, uint32_t j)
+{
+    const struct wire_values *v = ap->in->values[k];
+    const struct wire_block *block = &ap->in->batch->blocks[k];
+    struct point p = {.start = block->has_start ? block->start : INT64_MIN,
+                      .epoch = ap->in->batch->epoch,
+                      .seq = ap->in->batch->seq};
+    uint32_t n = 0;
+
+    for (uint32_t i = wire_next_tick(v, j, 0); i < v->n; i = wire_next_tick(v, j, i + 1)) {
+        p.t = v->times[i];
+        p.at = tick_time(ap, p.t);
+        p.v = v->num[j][n++];
+        feeds_counter(ap->s, x, &p);
+    }
+}
+
 static void feed_sketches(struct applying *ap, struct series *x, uint32_t k, uint32_t j)
 {
     const struct wire_values *v = ap->in->values[k];
     uint32_t n = 0;
 
     for (uint32_t i = wire_next_tick(v, j, 0); i < v->n; i = wire_next_tick(v, j, i + 1))
-        members_feed_sketch(ap->s, x, tick_time(ap, v->times[i]), v->sketch[j][n++]);
+        feed_sketch(ap, x, tick_time(ap, v->times[i]), v->sketch[j][n++]);
 }
 
 static void add_part(struct applying *ap, struct series *x, uint32_t k, uint32_t j)
@@ -139,7 +175,7 @@ static void feed_shared(struct applying *ap, uint32_t n_parts)
 
         if (i + 1 < n && t->first == t[1].first && t->t == t[1].t)
             continue;
-        members_feed_gauge(ap->s, parts[t->part].series, tick_time(ap, t->t), t->v);
+        feed_gauge(ap, parts[t->part].series, tick_time(ap, t->t), t->v);
     }
     mem_free(ap->s->mem, ticks, n * sizeof *ticks);
 }
@@ -160,11 +196,25 @@ static void feed_gauges(struct applying *ap)
         uint32_t j = parts[p].j, n = 0;
 
         for (uint32_t i = wire_next_tick(v, j, 0); i < v->n; i = wire_next_tick(v, j, i + 1))
-            members_feed_gauge(ap->s, parts[p].series, tick_time(ap, v->times[i]), v->num[j][n++]);
+            feed_gauge(ap, parts[p].series, tick_time(ap, v->times[i]), v->num[j][n++]);
     }
 }
 
 /* ---- blocks ---- */
+
+/* What was restored contains these values: their steps know the series. */
+static void see_ticks(struct applying *ap, struct series *x, uint32_t k, uint32_t j, enum metric_kind kind)
+{
+    const struct wire_values *v = ap->in->values[k];
+    enum fact_kind as = kind == METRIC_SKETCH    ? FACT_SKETCH
+                        : kind == METRIC_COUNTER ? FACT_COUNTER
+                                                 : FACT_GAUGE;
+
+    if (as == FACT_COUNTER)
+        (void)reading_get(ap->s, x);
+    for (uint32_t i = wire_next_tick(v, j, 0); i < v->n; i = wire_next_tick(v, j, i + 1))
+        feeds_seen(ap->s, x, as, tick_time(ap, v->times[i]));
+}
 
 static void apply_series(struct applying *ap, struct series *x, uint32_t k, uint32_t j)
 {
@@ -174,13 +224,17 @@ static void apply_series(struct applying *ap, struct series *x, uint32_t k, uint
     ap->taken += v->count[j];
     metric_turn(ap->s, x->metric, kind);
     put_latest(ap, x, last_tick(v, j), kind == METRIC_SKETCH ? 0 : v->num[j][v->count[j] - 1]);
-    if (!x->members || !ap->feed)
+    if (!ap->feed && x->feeds)
+        see_ticks(ap, x, k, j, kind);
+    if ((!x->members && !x->feeds) || !ap->feed)
         return;
     members_kind(x, kind);
     if (kind == METRIC_SKETCH)
         feed_sketches(ap, x, k, j);
     else if (kind != METRIC_COUNTER)
         add_part(ap, x, k, j);
+    else if (x->feeds)
+        feed_counter(ap, x, k, j);
 }
 
 /* What the restored records hold already is not counted again. */

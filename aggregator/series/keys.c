@@ -18,12 +18,22 @@ static void begin_group(struct series_set *s, enum record r, const struct group 
         buf_put(&s->key, g->values[i]->text, g->values[i]->n + 1);
 }
 
-struct bytes key_agent(struct series_set *s, const struct agent *a)
+static struct bytes of_agent(struct series_set *s, enum record r, const struct agent *a)
 {
     buf_clear(&s->key);
-    buf_u8(&s->key, RECORD_AGENT);
+    buf_u8(&s->key, (uint8_t)r);
     buf_put(&s->key, a->id->text, a->id->n + 1);
     return buf_bytes(&s->key);
+}
+
+struct bytes key_agent(struct series_set *s, const struct agent *a)
+{
+    return of_agent(s, RECORD_AGENT, a);
+}
+
+struct bytes key_readings(struct series_set *s, const struct agent *a)
+{
+    return of_agent(s, RECORD_READINGS, a);
 }
 
 struct bytes key_mode(struct series_set *s, const struct percentile *p)

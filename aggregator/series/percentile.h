@@ -180,9 +180,11 @@ enum record {
     RECORD_TOTAL = 'T',
     RECORD_CELL = 'C',
     RECORD_HOST = 'H',
-    RECORD_AGENT = 'A', /* of no section */
+    RECORD_AGENT = 'A',    /* of no section */
+    RECORD_READINGS = 'R', /* of counters, of an agent */
 };
 struct bytes key_agent(struct series_set *s, const struct agent *a);
+struct bytes key_readings(struct series_set *s, const struct agent *a);
 struct bytes key_mode(struct series_set *s, const struct percentile *p);
 struct bytes key_total(struct series_set *s, const struct group *g);
 struct bytes key_cell(struct series_set *s, const struct group *g, uint32_t window, uint32_t place);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aggregator/series/persist.h"
+#include "aggregator/series/track.h"
 
 static void put_u64(struct buf *b, uint64_t v)
 {
@@ -170,6 +171,19 @@ static int take_agent(struct taking *t, struct agent *a)
     return emit(t, key_agent(t->s, a), &a->state);
 }
 
+static int take_readings(struct taking *t, struct agent *a)
+{
+    struct buf *b = &t->s->value;
+
+    if (!(a->readings_state & DIRTY))
+        return 0;
+    buf_clear(b);
+    buf_u8(b, RECORD_VERSION);
+    put_u64(b, 0);
+    (void)readings_encode(a, b);
+    return emit(t, key_readings(t->s, a), &a->readings_state);
+}
+
 int series_take(struct series_set *s, int64_t *position, series_record fn, void *arg)
 {
     struct taking t = {s, fn, arg};
@@ -183,8 +197,11 @@ int series_take(struct series_set *s, int64_t *position, series_record fn, void 
     }
     for (uint32_t i = 0; i < s->n_percentiles && !code; i++)
         code = take_percentile(&t, s->percentiles[i]);
-    for (uint32_t i = 0; i < s->n_agents && !code; i++)
+    for (uint32_t i = 0; i < s->n_agents && !code; i++) {
         code = take_agent(&t, s->agents[i]);
+        if (!code)
+            code = take_readings(&t, s->agents[i]);
+    }
     return code;
 }
 
@@ -223,8 +240,11 @@ void series_taken(struct series_set *s, bool stored)
         k->taken = false;
         p = &k->next;
     }
-    for (uint32_t i = 0; i < s->n_agents; i++)
+    for (uint32_t i = 0; i < s->n_agents; i++) {
         settle(&s->agents[i]->state, stored);
+        settle(&s->agents[i]->readings_state, stored);
+    }
+    gains_settle(s, stored);
     for (uint32_t i = 0; i < s->n_percentiles; i++) {
         settle(&s->percentiles[i]->state, stored);
         for (uint32_t g = 0; g < s->percentiles[i]->n; g++)
@@ -255,8 +275,11 @@ static void unstore_group(struct group *g)
 
 void series_untaken(struct series_set *s)
 {
-    for (uint32_t i = 0; i < s->n_agents; i++)
+    for (uint32_t i = 0; i < s->n_agents; i++) {
         unstore(&s->agents[i]->state);
+        unstore(&s->agents[i]->readings_state);
+    }
+    gains_unstore(s);
     for (uint32_t i = 0; i < s->n_percentiles; i++) {
         unstore(&s->percentiles[i]->state);
         for (uint32_t g = 0; g < s->percentiles[i]->n; g++)

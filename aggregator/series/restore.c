@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "aggregator/series/persist.h"
+#include "aggregator/series/track.h"
 
 struct reader {
     const uint8_t *p;
@@ -214,7 +215,7 @@ static int restore_agent(struct series_set *s, struct wire_str id, struct reader
 {
     struct atom *texts[3] = {NULL};
     uint64_t n[8], refused[WIRE_REFUSALS];
-    struct agent *a;
+    struct agent *a = agent_find(s, id);
     int code = 0;
 
     for (size_t i = 0; i < sizeof n / sizeof n[0]; i++)
@@ -227,7 +228,7 @@ static int restore_agent(struct series_set *s, struct wire_str id, struct reader
         texts[i] = v->bad || !*text ? NULL : atom_get(s, text, strlen(text));
         code = *text && !v->bad && !texts[i] ? ERR_NOMEM : 0;
     }
-    if (!id.n || id.n > WIRE_MAX_AGENT || key->n || v->bad || v->n || agent_find(s, id))
+    if (!id.n || id.n > WIRE_MAX_AGENT || key->n || v->bad || v->n || (a && a->applied))
         code = malformed(e, "it is of no agent");
     a = code ? NULL : agent_get(s, id, (int64_t)n[1]);
     if (a) {
@@ -249,6 +250,29 @@ static int restore_agent(struct series_set *s, struct wire_str id, struct reader
     return a || code == ERR_MALFORMED ? code : err_set(e, ERR_NOMEM, "no memory for the stored agents");
 }
 
+/* It may come before the record of its agent. */
+static int restore_readings(struct series_set *s, struct wire_str id, struct reader *key, struct reader *v,
+                            struct err *e)
+{
+    struct agent *a;
+
+    if (!id.n || id.n > WIRE_MAX_AGENT || key->n)
+        return malformed(e, "it is of no agent");
+    a = agent_get(s, id, s->received);
+    if (!a)
+        return err_set(e, ERR_NOMEM, "no memory for the stored agents");
+    a->readings_state = STORED;
+    return readings_decode(s, a, (struct bytes){v->p, v->n}, e);
+}
+
+static int restore_of_agent(struct series_set *s, enum record sort, const char *name, struct reader *key,
+                            struct reader *v, struct err *e)
+{
+    struct wire_str id = {name, (uint32_t)strlen(name)};
+
+    return sort == RECORD_AGENT ? restore_agent(s, id, key, v, e) : restore_readings(s, id, key, v, e);
+}
+
 int series_restore(struct series_set *s, struct bytes key, struct bytes value, bool *stale, struct err *e)
 {
     struct reader k = {key.p, key.n, false}, v = {value.p, value.n, false};
@@ -258,8 +282,8 @@ int series_restore(struct series_set *s, struct bytes key, struct bytes value, b
     struct percentile *p = k.bad ? NULL : percentile_find(s, name);
     int code = 0;
 
-    if (sort == RECORD_AGENT && !k.bad && !v.bad && version == RECORD_VERSION) {
-        code = restore_agent(s, (struct wire_str){name, (uint32_t)strlen(name)}, &k, &v, e);
+    if ((sort == RECORD_AGENT || sort == RECORD_READINGS) && !k.bad && !v.bad && version == RECORD_VERSION) {
+        code = restore_of_agent(s, (enum record)sort, name, &k, &v, e);
         if ((*stale = code == ERR_MALFORMED))
             bury(s, key, STORED);
         return code;

@@ -6,6 +6,7 @@
 #ifndef SB_SERIES_SERIES_H
 #define SB_SERIES_SERIES_H
 
+#include "aggregator/alert/facts.h"
 #include "aggregator/expose/snapshot.h"
 #include "common/base/arena.h"
 #include "common/base/buf.h"
@@ -27,12 +28,21 @@ struct series_params {
     struct mem *mem; /* budget of the whole table, snapshots included; borrowed. From seven eighths of its cap
                         on, no series is begun any more (quota) */
     uint64_t seed[2]; /* of the hash tables */
+    /* whose gains are gathered; borrowed until series_free, or until a reload puts another list in its place;
+     * may be NULL. The generation that it is told under. */
+    const struct selections *selections;
+    uint32_t generation;
 };
 struct series_set *series_new(const struct series_params *p, struct buf *report, struct err *e);
 void series_free(struct series_set **s); /* no snapshot may be in use any more */
 /* New configuration: changed percentile sections begin anew,
  * the others go on. On error nothing has changed. */
 int series_reload(struct series_set *s, const struct config *config, struct buf *report, struct err *e);
+/* Another list of selections, borrowed from now on; what was gathered under an equal text goes on, and all groups
+ * are told anew. Tell what is pending first: it would be told under the new generation. ERR_NOMEM: nothing has
+ * changed, and the old list is still borrowed. */
+int series_select(struct series_set *s, const struct selections *selections, uint32_t generation,
+                  struct err *e);
 
 /* A decoded batch with what it refers to. All borrowed. */
 struct batch_in {
@@ -86,6 +96,33 @@ void series_restored(struct series_set *s, int64_t position);
  * is borrowed for the call. Ends with the first code not 0. */
 int series_tell_agents(const struct series_set *s,
                        int (*fn)(void *arg, struct wire_str agent, uint64_t epoch, uint64_t seq), void *arg);
+
+/* ---- what the series of selections gain in steps of 10 seconds ---- */
+
+/* What was gained since the last telling, or NULL when nothing was, or without memory. The caller takes it. *more:
+ * call again, at most 20 000 deltas are told at a time. `restored` is said with what is told last. */
+struct telling *series_tell(struct series_set *s, struct wall now, bool restored, bool *more);
+
+/* A selection for the store; texts are borrowed for the call. */
+struct series_selection {
+    const char *text, *metric, *match; /* match: canonical */
+    const char *by;                    /* the names with blanks between them, "*" for all labels */
+};
+struct series_group {
+    uint32_t handle; /* small; another group may have it once this one is gone, and is told then */
+    enum fact_kind kind;
+    struct series_selection selection;
+    struct labels labels;
+};
+struct series_gains {
+    int (*group)(void *arg,
+                 const struct series_group *g); /* before its first gain; again after series_untaken */
+    int (*gain)(void *arg, uint32_t handle, enum fact_kind kind, int64_t start, const struct fact_bucket *b);
+    void *arg;
+};
+/* Directly after series_take, for the same transaction: what was gained since
+ * the last one; series_taken settles both. Ends with the first code not 0. */
+int series_take_gains(struct series_set *s, const struct series_gains *to);
 
 void series_metrics(const struct series_set *s, struct sink *out);
 

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "aggregator/series/members.h"
-#include "aggregator/series/table.h"
+#include "aggregator/series/track.h"
 
 static void read_limits(struct series_set *s, const struct config *c)
 {
@@ -12,6 +12,7 @@ static void read_limits(struct series_set *s, const struct config *c)
     s->ttl_ms = span_to_ms(option_span(aggregator, "agent_ttl"));
     s->max_age_ms = span_to_ms(option_span(ingest, "max_age"));
     s->quota = (uint32_t)option_int(ingest, "max_series_per_agent");
+    s->tracking.max_groups = (uint32_t)option_int(config_section(c, "history"), "max_groups");
 }
 
 struct series_set *series_new(const struct series_params *p, struct buf *report, struct err *e)
@@ -37,7 +38,8 @@ struct series_set *series_new(const struct series_params *p, struct buf *report,
     buf_init(&s->parts, s->mem, (size_t)1 << 26);
     if (!buf_reserve(&s->key, 256))
         err_set(e, ERR_NOMEM, "no memory for the table of series");
-    else if (series_reload(s, p->config, report, e) == 0)
+    else if (series_reload(s, p->config, report, e) == 0 &&
+             series_select(s, p->selections, p->generation, e) == 0)
         return s;
     series_free(&s);
     return NULL;
@@ -53,6 +55,7 @@ void series_free(struct series_set **p)
         atomic_store_explicit(&b->released, true, memory_order_release);
     while (s->n_agents)
         agent_drop(s, s->agents[s->n_agents - 1]);
+    tracks_free(s);
     percentiles_free(s);
     reap(s);
     assert(!s->n_metrics && !s->atom_map.count && !s->series_map.count);
@@ -77,6 +80,12 @@ int series_reload(struct series_set *s, const struct config *config, struct buf 
     if (code == 0)
         read_limits(s, config);
     return code;
+}
+
+int series_select(struct series_set *s, const struct selections *selections, uint32_t generation,
+                  struct err *e)
+{
+    return tracks_load(s, selections, generation, e);
 }
 
 static void sweep_agent(struct series_set *s, struct agent *a, int64_t now)
@@ -107,6 +116,7 @@ void series_advance(struct series_set *s, struct wall now)
     for (uint32_t i = s->n_agents; i-- > 0;)
         sweep_agent(s, s->agents[i], now.ms);
     percentiles_advance(s, now.ms);
+    tracks_advance(s, now.ms);
 }
 
 int series_forget_agent(struct series_set *s, struct wire_str id)

@@ -78,16 +78,23 @@ struct metric {
 };
 
 struct member; /* percentile.h */
+struct feed;   /* track.h, as the next ones */
+struct reading;
+struct track;
+struct track_group;
+struct track_step;
 
 struct series {
     struct metric *metric; /* these two are the key */
     struct labelset *set;
     struct agent *agent;
-    struct member *members; /* percentile sections that take its values */
-    uint64_t stamp;         /* gauges with members: the batch in which it was met last, … */
-    uint32_t first;         /* … and there its first part, see apply.c */
-    uint32_t refs;          /* bindings */
-    uint32_t at;            /* place in its metric, or NOWHERE */
+    struct member *members;  /* percentile sections that take its values */
+    struct feed *feeds;      /* selections that do */
+    struct reading *reading; /* counters with feeds */
+    uint64_t stamp;          /* gauges with members: the batch in which it was met last, … */
+    uint32_t first;          /* … and there its first part, see apply.c */
+    uint32_t refs;           /* bindings */
+    uint32_t at;             /* place in its metric, or NOWHERE */
 };
 
 struct binding_key {
@@ -119,7 +126,9 @@ struct agent {
     /* of the batch that brought `current`: after a restart, behind the two above */
     uint64_t current_epoch, current_seq;
     uint32_t n_series, visible;
-    uint32_t at; /* in agents[] */
+    uint32_t at;         /* in agents[] */
+    struct map readings; /* of counters, by id: track.h */
+    uint8_t readings_state;
 };
 
 struct box {               /* a snapshot and what it stands in */
@@ -137,6 +146,40 @@ struct dead_key {
     bool taken;
     uint32_t n;
     uint8_t key[];
+};
+
+enum track_loss {
+    TRACK_MEMORY,
+    TRACK_GROUPS,
+    TRACK_NOT_FINITE,
+    TRACK_LATE,
+    TRACK_PENDING,
+    TRACK_UNTOLD,
+    TRACK_LOSSES
+};
+
+struct track_gone {
+    uint32_t selection, number;
+};
+
+struct tracking { /* in struct series_set */
+    uint32_t generation, max_groups;
+    struct track **tracks; /* by index; NULL: an own metric of this process */
+    uint32_t n;
+    struct track *old; /* with gains that are not stored yet */
+    int64_t swept;
+    uint64_t untold; /* deltas that were never told, since the last telling */
+    struct track_group *open, **open_end, *due,
+        **due_end;                /* groups with such steps, in the order of meeting */
+    struct track_group **handles; /* by handle; NULL: free */
+    uint32_t n_handles, handles_room;
+    uint32_t *free_handles, n_free, free_room;
+    struct track_gone *gone;              /* not told yet */
+    uint32_t n_gone, gone_room, n_untold; /* n_untold: groups */
+    struct track_step *spare;
+    uint32_t n_spare;
+    uint64_t n_steps; /* open, due and taken */
+    uint64_t lost[TRACK_LOSSES], gaps_opened, gaps_filled, gaps_closed, corrected, told, n_groups, n_readings;
 };
 
 struct series_set {
@@ -166,6 +209,7 @@ struct series_set {
     uint64_t lost[LOSS_REASONS];
     uint64_t refused[WIRE_REFUSALS];
     uint64_t applied; /* values */
+    struct tracking tracking;
 };
 
 /* names.c */

@@ -27,6 +27,15 @@ static const struct option_row kit_ingest[] = {
      .sentence = "Of the tests."},
 };
 
+static const struct option_row kit_history[] = {
+    {.key = "max_groups",
+     .type = OPT_INT,
+     .dflt = "10000",
+     .min = 1,
+     .max = 1 << 30,
+     .sentence = "Of the tests."},
+};
+
 struct kit {
     struct mem mem;
     struct series_set *set;
@@ -52,7 +61,7 @@ static inline struct wire_str kit_str(const char *s)
 /* NULL and the sentences in k->report and k->e when it is wrong. */
 static inline struct config *kit_config(struct kit *k, const char *text)
 {
-    static struct section_row rows[3]; /* a configuration borrows its rows */
+    static struct section_row rows[4]; /* a configuration borrows its rows */
     char name[] = "kit-XXXXXX";
     int fd = mkstemp(name);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
@@ -63,11 +72,13 @@ static inline struct config *kit_config(struct kit *k, const char *text)
     rows[1] =
         (struct section_row){.name = "ingest", .sentence = "Of the tests.", .rows = kit_ingest, .n_rows = 2};
     rows[2] = percentile_section;
+    rows[3] = (struct section_row){
+        .name = "history", .sentence = "Of the tests.", .rows = kit_history, .n_rows = 1};
     if (!f || fputs(text, f) < 0 || fclose(f) != 0)
         abort();
     buf_clear(&k->report);
     k->e = (struct err){0};
-    c = config_load(name, NULL, rows, 3, &k->report, &k->e);
+    c = config_load(name, NULL, rows, 4, &k->report, &k->e);
     remove(name);
     return c;
 }
