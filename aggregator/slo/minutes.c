@@ -30,11 +30,11 @@ struct slo_group *group_new(struct slo *s, struct mem *mem, struct labels l, str
     g->ring = mem_array(mem, MINUTES, sizeof *g->ring);
     g->days = mem_array(mem, g->n_days, sizeof *g->days);
     if (!ok || !g->ring || !g->days)
-        group_free(&g, mem);
+        slo_group_free(&g, mem);
     return g;
 }
 
-void group_free(struct slo_group **gp, struct mem *mem)
+void slo_group_free(struct slo_group **gp, struct mem *mem)
 {
     struct slo_group *g = *gp;
 

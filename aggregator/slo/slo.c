@@ -12,7 +12,7 @@ static void slo_free(struct slo **sp, struct mem *mem)
     if (!s)
         return;
     for (uint32_t i = 0; i < s->n; i++)
-        group_free(&s->groups[i], mem);
+        slo_group_free(&s->groups[i], mem);
     mem_free(mem, s->groups, s->room * sizeof *s->groups);
     slo_def_free(&s->def, mem);
     mem_free(mem, s, sizeof *s);

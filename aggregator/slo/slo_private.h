@@ -168,7 +168,7 @@ struct slo {
 
 int64_t minute_of(int64_t wall_ms); /* rounded down */
 struct slo_group *group_new(struct slo *s, struct mem *mem, struct labels l, struct fingerprint id);
-void group_free(struct slo_group **g, struct mem *mem);
+void slo_group_free(struct slo_group **g, struct mem *mem);
 /* Keeps so many days of blocks from now on. ERR_NOMEM: as before. */
 int group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem);
 /* Makes the ring reach to minute `now`. */
