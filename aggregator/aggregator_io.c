@@ -171,7 +171,7 @@ static int reload_parts(void *arg, const struct config *fresh, struct buf *repor
     int rc = serve_check_files(fresh, e);
 
     if (!rc)
-        rc = ingest_reload(a->ingest, fresh, report, e);
+        rc = ingest_reload(a->ingest, fresh, NULL, 0, report, e);
     return rc ? rc : serve_reload(a->serve, fresh, e);
 }
 

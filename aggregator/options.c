@@ -55,6 +55,7 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS])
     out[n++] = token_section;
     out[n++] = http_section;
     out[n++] = percentile_section;
+    out[n++] = history_section;
     out[n++] = (struct section_row)LOG_SECTION;
     return n;
 }

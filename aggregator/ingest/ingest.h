@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "aggregator/alert/facts.h"
 #include "aggregator/expose/view.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
@@ -26,6 +27,15 @@ struct ingest_params {
     const char *state_dir; /* holds journal.db and history.db; locked by the caller */
     struct log *log;       /* borrowed */
     uint64_t seed[2];      /* of the hash tables: secret, random */
+    /* What objectives, rules and percentiles look at. NULL: nothing is gathered. Owned by the caller; borrowed
+     * until ingest_stop, or until ingest_reload has returned 0 with another list. */
+    const struct selections *selections;
+    uint32_t generation; /* of that list: what tellings say that their numbers mean */
+    /* On the ingest thread, at most 200 ms after gains were applied: takes t. Tellings come in order, first those
+     * of the stored history and of the journal's replay; the one with `restored` set comes once, after all of
+     * these. May be NULL. */
+    void (*tell)(void *tell_arg, struct telling *t);
+    void *tell_arg;
 };
 /* Opens the stores and binds, then starts the thread, which
  * restores and replays before it answers anybody. */
@@ -45,9 +55,10 @@ int ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg
                void *done_arg);
 
 /* From any thread but the ingest thread; block until it has answered. */
-/* Certificates, tokens, percentile sections, limits. On error the
- * old configuration stays; else the new one is borrowed. */
-int ingest_reload(struct ingest *in, const struct config *config, struct buf *report, struct err *e);
+/* Certificates, tokens, percentile sections, limits, selections. On error the old configuration and the old
+ * selections stay; else the new ones are borrowed, and no telling of the old generation comes any more. */
+int ingest_reload(struct ingest *in, const struct config *config, const struct selections *selections,
+                  uint32_t generation, struct buf *report, struct err *e);
 /* Series, watermarks and digests of an agent. ERR_NOTFOUND; ERR_AGAIN: a batch of it is under way. */
 int ingest_forget_agent(struct ingest *in, const char *agent, struct err *e);
 

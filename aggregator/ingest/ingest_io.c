@@ -87,6 +87,7 @@ static void tick(void *arg)
         ingest_persist(g);
     }
     ingest_renew(g);
+    ingest_gained(g); /* groups may have gone */
     timer_set(g->tick, g->persist_every.ns < span_ms(TICK_MS).ns ? g->persist_every : span_ms(TICK_MS));
 }
 
@@ -102,6 +103,7 @@ static void *run_thread(void *arg)
         atomic_store(&g->failed, true);
         g->stopping = true;
     } else {
+        ingest_tell(g, true);
         g->next_persist = mono_add(clock_mono(), g->persist_every);
         timer_set(g->tick, span_ms(0));
         atomic_store(&g->ready, true);
@@ -161,6 +163,7 @@ static void ingest_free(struct ingest **gp)
     tls_server_free(&g->tls);
     timer_free(&g->tick);
     timer_free(&g->stopper);
+    timer_free(&g->teller);
     loop_free(&g->loop);
     series_free(&g->series);
     admission_free(&g->admission);
@@ -221,7 +224,8 @@ static int set_up(struct ingest *g, const struct ingest_params *p, struct buf *r
     g->codec = wire_codec_new(1);
     g->tick = timer_new(g->loop, tick, g);
     g->stopper = timer_new(g->loop, look_whether_done, g);
-    if (!g->codec || !g->tick || !g->stopper)
+    g->teller = timer_new(g->loop, ingest_tell_soon, g);
+    if (!g->codec || !g->tick || !g->stopper || !g->teller)
         return err_set(e, ERR_NOMEM, "no memory for the ingest thread");
     if ((rc = auth_load(&g->auth, p->config, e)) != 0 || (rc = ingest_begin_anew(g, report, e)) != 0 ||
         (rc = open_stores(g, p, e)) != 0 || (rc = listen_on(g, p->config, e)) != 0)
@@ -241,6 +245,10 @@ struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, s
     }
     g->config = p->config;
     g->log = p->log;
+    g->selections = p->selections;
+    g->generation = p->generation;
+    g->tell = p->tell;
+    g->tell_arg = p->tell_arg;
     memcpy(g->seed, p->seed, sizeof g->seed);
     g->series_mem.cap = (size_t)option_int(s, "max_memory");
     g->work_mem.cap = (size_t)option_int(s, "max_requests_memory");
@@ -352,6 +360,8 @@ struct call {
     struct err *e;
     /* reload */
     const struct config *config;
+    const struct selections *selections;
+    uint32_t generation;
     struct buf *report;
     /* forget */
     const char *agent;
@@ -401,16 +411,29 @@ static void reload(void *arg)
     if (rc == 0)
         rc = auth_load(&g->auth, c->config, c->e);
     if (rc == 0) {
+        ingest_tell(g, false);
+        rc = series_select(g->series, c->selections, c->generation, c->e);
+    }
+    if (rc == 0) {
         g->config = c->config;
+        g->selections = c->selections;
+        g->generation = c->generation;
+        ingest_gained(g);
         read_options(g, c->config);
         admission_keep(g->admission, ingest_epochs_keep(config_section(c->config, "ingest")));
     }
     end_call(c, rc);
 }
 
-int ingest_reload(struct ingest *g, const struct config *config, struct buf *report, struct err *e)
+int ingest_reload(struct ingest *g, const struct config *config, const struct selections *selections,
+                  uint32_t generation, struct buf *report, struct err *e)
 {
-    struct call c = {.g = g, .e = e, .config = config, .report = report};
+    struct call c = {.g = g,
+                     .e = e,
+                     .config = config,
+                     .selections = selections,
+                     .generation = generation,
+                     .report = report};
 
     return make_call(&c, reload);
 }

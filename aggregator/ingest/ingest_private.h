@@ -19,7 +19,13 @@
 enum auth_kind { AUTH_MTLS, AUTH_TOKEN, AUTH_NONE };
 
 struct ingest {
-    const struct config *config; /* borrowed: the one in force */
+    const struct config *config;         /* borrowed: the one in force */
+    const struct selections *selections; /* borrowed: those in force */
+    uint32_t generation;
+    void (*tell)(void *arg, struct telling *t);
+    void *tell_arg;
+    struct timer *teller; /* tell_io.c */
+    bool telling;         /* it is set */
     struct log *log;
     struct loop *loop;
     pthread_t thread;
@@ -71,6 +77,11 @@ struct span ingest_epochs_keep(const struct section *ingest);
 int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e);
 int ingest_restore(struct ingest *g, struct err *e); /* after that; blocking, before the loop runs */
 void ingest_persist(struct ingest *g);               /* when it is due and possible */
+
+/* ---- tell_io.c ---- */
+void ingest_gained(struct ingest *g);              /* a batch was applied: it is told of soon */
+void ingest_tell(struct ingest *g, bool restored); /* now, all */
+void ingest_tell_soon(void *arg);                  /* the timer's */
 
 /* ---- renew_io.c ---- */
 void ingest_journal_damaged(void *arg); /* `damaged` of the journal, of the history */

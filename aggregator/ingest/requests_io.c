@@ -148,6 +148,7 @@ static void committed(void *arg, int64_t position, int code)
 
     if (code == 0) {
         intake_commit(w, position, &a);
+        ingest_gained(g);
         g->position = position;
         g->f.values += w->n_values + w->n_events;
         g->f.frame_bytes += w->frame.n;

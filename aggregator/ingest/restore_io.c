@@ -130,9 +130,12 @@ int ingest_begin_anew(struct ingest *g, struct buf *report, struct err *e)
     series_free(&g->series);
     admission_free(&g->admission);
     definitions_free(&g->definitions);
-    g->series = series_new(
-        &(struct series_params){.config = g->config, .mem = &g->series_mem, .seed = {g->seed[0], g->seed[1]}},
-        report, e);
+    g->series = series_new(&(struct series_params){.config = g->config,
+                                                   .mem = &g->series_mem,
+                                                   .seed = {g->seed[0], g->seed[1]},
+                                                   .selections = g->selections,
+                                                   .generation = g->generation},
+                           report, e);
     if (!g->series)
         return e->code;
     g->admission = admission_new(&(struct admission_params){
@@ -375,6 +378,19 @@ static int put_record(void *arg, struct bytes key, struct bytes value)
     return history_put(arg, key, value);
 }
 
+static int put_group(void *arg, const struct series_group *group)
+{
+    (void)arg, (void)group;
+    return 0;
+}
+
+static int put_gain(void *arg, uint32_t handle, enum fact_kind kind, int64_t start,
+                    const struct fact_bucket *gain)
+{
+    (void)arg, (void)handle, (void)kind, (void)start, (void)gain;
+    return 0;
+}
+
 void ingest_persist(struct ingest *g)
 {
     struct persist *p;
@@ -387,7 +403,10 @@ void ingest_persist(struct ingest *g)
         mem_free(&g->state_mem, p, sizeof *p);
         return;
     }
+    ingest_tell(g, false);
     rc = series_take(g->series, &p->position, put_record, g->history);
+    if (rc == 0)
+        rc = series_take_gains(g->series, &(struct series_gains){put_group, put_gain, g->history});
     if (rc != 0) {
         COMPLAIN(g->log, &g->complaint, loop_mono(g->loop), LOG_ERROR, "ingest",
                  "no memory to write roll-ups down", kv_i("code", rc));

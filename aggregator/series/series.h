@@ -20,10 +20,11 @@
 struct series_set;
 
 extern const struct section_row percentile_section; /* [percentile NAME] */
+extern const struct section_row history_section;    /* [history] */
 
 struct series_params {
     const struct config
-        *config;     /* borrowed for the call: [percentile …], [aggregator] stale_after and agent_ttl
+        *config; /* borrowed for the call: [percentile …], [history], [aggregator] stale_after and agent_ttl
                         (durations), [ingest] max_age (duration) and max_series_per_agent (integer) */
     struct mem *mem; /* budget of the whole table, snapshots included; borrowed. From seven eighths of its cap
                         on, no series is begun any more (quota) */

@@ -124,16 +124,17 @@ struct track_step *track_open(struct series_set *s, struct track_group *g, int64
 /* The gain of one step to another one of the same step. */
 static void step_merge(struct series_set *s, struct track_step *to, struct track_step *from)
 {
-    if (from->b.n == 0 || to->b.n == 0)
-        to->b = (struct fact_bucket){.n = to->b.n + from->b.n,
-                                     .last_t = to->b.n ? to->b.last_t : from->b.last_t,
-                                     .last = to->b.n ? to->b.last : from->b.last,
-                                     .sum = to->b.sum + from->b.sum,
-                                     .min = to->b.n ? to->b.min : from->b.min,
-                                     .max = to->b.n ? to->b.max : from->b.max,
-                                     .series = to->b.series + from->b.series};
-    else
-        fact_add(&to->b, &from->b);
+    struct fact_bucket *b = &to->b, *g = &from->b;
+
+    b->min = b->n && (!g->n || b->min < g->min) ? b->min : g->min;
+    b->max = b->n && (!g->n || b->max > g->max) ? b->max : g->max;
+    if (g->last_t >= b->last_t) {
+        b->last = g->last;
+        b->last_t = g->last_t;
+    }
+    b->n += g->n;
+    b->sum += g->sum;
+    b->series += g->series;
     if (!from->sketch)
         return;
     if (!to->sketch) {

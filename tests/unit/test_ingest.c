@@ -355,7 +355,7 @@ static void test_forgetting_and_reload(void **state)
     buf_init(&report, NULL, 1 << 16);
     assert_int_equal(post_definitions(s, h).status, 200);
     assert_int_equal(give(s, h, "web-1", 7, 1, 0).status, 200);
-    assert_int_equal(ingest_reload(s->in, fresh, &report, &s->e), 0);
+    assert_int_equal(ingest_reload(s->in, fresh, NULL, 0, &report, &s->e), 0);
     config_free(&s->config);
     s->config = fresh;
     assert_true(give(s, h, "web-1", 7, 1, 0).a.duplicate);
