@@ -1,9 +1,11 @@
 /* From a section [slo NAME] to a definition, with everything that may be wrong with it. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "aggregator/slo/slo_private.h"
 
+enum { NAME_MOST = 48 };
 #define DAY_NS (INT64_C(86400) * 1000000000)
 
 struct defining {
@@ -201,6 +203,10 @@ static void define_judgement(struct defining *x)
                                           : UNKNOWN_APART;
     d->maintenance_excluded = is(x, "maintenance", "excluded");
     d->alerts = option_bool(x->c, "alerts");
+    if (d->alerts && strlen(d->name) > NAME_MOST)
+        complain(x, NULL,
+                 "the name has more than %d characters, which leaves no room for those of its alerts",
+                 NAME_MOST);
     d->settle_ms = span_to_ms(option_span(x->c, "settle"));
     d->max_groups = (uint32_t)option_int(x->c, "max_groups");
     if (least < 63)
@@ -236,6 +242,17 @@ static uint64_t counted(struct defining *x)
     return hash;
 }
 
+static uint64_t judged(const struct slo_def *d)
+{
+    static const uint64_t seed[2] = {1, 0};
+    char text[256];
+    int n =
+        snprintf(text, sizeof text, "%.17g %.17g %llu %d %.64s", d->contract, d->complete,
+                 (unsigned long long)d->min_events, d->maintenance_excluded, d->witness ? d->witness : "");
+
+    return siphash13(seed, text, (size_t)n);
+}
+
 struct slo_def *slo_define(const struct section *c, const struct slo_zones *z, struct mem *mem,
                            struct buf *report, struct err *e)
 {
@@ -253,6 +270,7 @@ struct slo_def *slo_define(const struct section *c, const struct slo_zones *z, s
     define_period(&x, z);
     define_judgement(&x);
     d->counted = counted(&x);
+    d->judged = judged(d);
     if (x.bad)
         slo_def_free(&d, mem);
     return d;
@@ -317,7 +335,7 @@ int slo_check(const struct config *c, const struct slo_zones *z, struct buf *rep
 static int add(struct selections *s, const struct slo_def *d, const struct slo_selection *what, uint32_t *at,
                struct err *e)
 {
-    return selections_add(s, what->metric, what->match, d->by, d->n_by, span_s(MINUTES_REACH * 60), at, e);
+    return selections_add(s, what->metric, what->match, d->by, d->n_by, span_s(73 * 3600), at, e);
 }
 
 int slo_def_selections(const struct slo_def *d, struct selections *s, uint32_t *part, uint32_t *whole,

@@ -17,14 +17,14 @@ int64_t minute_of(int64_t wall_ms)
     return floor_div(wall_ms, MINUTE_MS);
 }
 
-struct slo_group *group_new(struct slo *s, struct mem *mem, struct labels l, struct fingerprint id)
+struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l)
 {
     struct slo_group *g = mem_alloc(mem, sizeof *g);
     bool ok = true;
 
     if (!g)
         return NULL;
-    *g = (struct slo_group){.slo = s, .id = id, .n_days = s->def->keep_days, .stale = true};
+    *g = (struct slo_group){.slo = s, .n_days = s->def->keep_days, .stale = true, .touched = {INT64_MAX, 0}};
     arena_init(&g->arena, mem, 0);
     g->labels = labels_copy(l, &g->arena, &ok);
     g->ring = mem_array(mem, MINUTES, sizeof *g->ring);
@@ -50,7 +50,7 @@ void slo_group_free(struct slo_group **gp, struct mem *mem)
     *gp = NULL;
 }
 
-int group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem)
+int slo_group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem)
 {
     struct day **days;
 
@@ -77,7 +77,7 @@ int group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem)
     return 0;
 }
 
-void group_advance(struct slo_group *g, int64_t now)
+void slo_group_advance(struct slo_group *g, int64_t now)
 {
     int64_t from = g->head + 1;
 
@@ -96,7 +96,7 @@ void group_advance(struct slo_group *g, int64_t now)
     g->head = now;
 }
 
-struct minute *group_minute(const struct slo_group *g, int64_t minute)
+struct minute *slo_group_minute(const struct slo_group *g, int64_t minute)
 {
     if (minute <= 0 || minute > g->head || minute <= g->head - MINUTES)
         return NULL;
@@ -108,7 +108,7 @@ static struct day **day_slot(const struct slo_group *g, int64_t day)
     return &g->days[day % g->n_days];
 }
 
-const struct block *group_block(const struct slo_group *g, int64_t minute)
+const struct block *slo_group_block(const struct slo_group *g, int64_t minute)
 {
     int64_t number = minute / DAY_MINUTES;
     const struct day *d = minute < 0 ? NULL : *day_slot(g, number);
@@ -116,7 +116,7 @@ const struct block *group_block(const struct slo_group *g, int64_t minute)
     return d && d->number == number ? &d->b[minute % DAY_MINUTES / BLOCK] : NULL;
 }
 
-struct block *group_block_make(struct slo_group *g, int64_t minute, struct mem *mem)
+struct block *slo_group_block_make(struct slo_group *g, int64_t minute, struct mem *mem)
 {
     int64_t number = minute / DAY_MINUTES;
     struct day **slot = minute < 0 ? NULL : day_slot(g, number);
@@ -145,7 +145,7 @@ static struct events slice_events(const struct slo_group *g, int64_t start)
     uint64_t good = 0, total = 0;
 
     for (int64_t m = start; m < start + d->slice; m++) {
-        const struct minute *x = group_minute(g, m);
+        const struct minute *x = slo_group_minute(g, m);
 
         good += x ? x->good : 0;
         total += x ? x->total : 0;
@@ -155,13 +155,13 @@ static struct events slice_events(const struct slo_group *g, int64_t start)
     return (struct events){(double)good >= d->slice_objective * (double)total, 1};
 }
 
-struct events group_minute_events(const struct slo_group *g, int64_t minute)
+struct events slo_group_minute_events(const struct slo_group *g, int64_t minute)
 {
     const struct minute *x;
 
     if (g->slo->def->slice)
         return minute % g->slo->def->slice ? (struct events){0, 0} : slice_events(g, minute);
-    x = group_minute(g, minute);
+    x = slo_group_minute(g, minute);
     return x ? (struct events){x->good, x->total} : (struct events){0, 0};
 }
 
@@ -180,12 +180,12 @@ static void grow(struct grown *x, uint64_t before, uint64_t after)
         x->shown = x->now;
 }
 
-int group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total, uint32_t series,
-              struct slos *s, bool *changed)
+int slo_group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total, uint32_t series,
+                  struct slos *s, bool *changed)
 {
     const struct slo_def *d = g->slo->def;
     int64_t at = d->slice ? slice_start(d, minute) : minute;
-    struct minute *x = group_minute(g, minute);
+    struct minute *x = slo_group_minute(g, minute);
     struct events before, after;
     struct block *b;
 
@@ -199,14 +199,14 @@ int group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total
     series = series > UINT16_MAX ? UINT16_MAX : series;
     if (x->good == good && x->total == total && x->series == series)
         return 0;
-    b = group_block_make(g, at, s->mem);
+    b = slo_group_block_make(g, at, s->mem);
     if (!b)
         return ERR_NOMEM;
-    before = group_minute_events(g, at);
+    before = slo_group_minute_events(g, at);
     x->total = narrow(total, s);
     x->good = narrow(good, s);
     x->series = (uint16_t)series;
-    after = group_minute_events(g, at);
+    after = slo_group_minute_events(g, at);
     b->good += after.good - before.good;
     b->total += after.total - before.total;
     grow(&g->good, before.good, after.good);
@@ -215,7 +215,7 @@ int group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total
     return 0;
 }
 
-struct events group_events(const struct slo_group *g, int64_t from, int64_t to)
+struct events slo_group_events(const struct slo_group *g, int64_t from, int64_t to)
 {
     struct events sum = {0, 0};
     int64_t m = from;
@@ -225,10 +225,10 @@ struct events group_events(const struct slo_group *g, int64_t from, int64_t to)
     while (m < to) {
         struct events part = {0, 0};
         bool whole = m % BLOCK == 0 && (m + BLOCK <= to || to > g->head);
-        const struct block *b = whole ? group_block(g, m) : NULL;
+        const struct block *b = whole ? slo_group_block(g, m) : NULL;
 
         if (!whole)
-            part = group_minute_events(g, m);
+            part = slo_group_minute_events(g, m);
         else if (b)
             part = (struct events){b->good, b->total};
         sum.good += part.good;
@@ -240,16 +240,16 @@ struct events group_events(const struct slo_group *g, int64_t from, int64_t to)
 
 /* ---- verdicts ---- */
 
-enum slo_code group_code(const struct slo_group *g, int64_t minute)
+enum slo_code slo_group_code(const struct slo_group *g, int64_t minute)
 {
-    const struct block *b = group_block(g, minute);
+    const struct block *b = slo_group_block(g, minute);
 
     return b ? (enum slo_code)(b->codes >> (minute % BLOCK * 4) & 15) : CODE_NONE;
 }
 
-int group_code_put(struct slo_group *g, int64_t minute, enum slo_code code, struct mem *mem)
+int slo_group_code_put(struct slo_group *g, int64_t minute, enum slo_code code, struct mem *mem)
 {
-    struct block *b = group_block_make(g, minute, mem);
+    struct block *b = slo_group_block_make(g, minute, mem);
     int shift = (int)(minute % BLOCK * 4);
 
     if (!b)

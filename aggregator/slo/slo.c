@@ -137,6 +137,7 @@ void slos_free(struct slos **sp)
     if (!s)
         return;
     list_free(s->list, s->n, s->n, s->mem);
+    causes_free(s);
     mem_free(s->mem, s->burns, s->room_burns * sizeof *s->burns);
     if (s->sweep)
         sweep_free(&s->sweep, s->mem);
@@ -180,7 +181,9 @@ static void take_over(struct slos *all, struct slo *fresh, struct slo *old)
         g->swept = 0;
         if (!same && g->head)
             g->frozen = g->head + 1;
-        if (group_keep(g, fresh->def->keep_days, all->mem) != 0)
+        if (!same || fresh->def->judged != old->def->judged)
+            g->fixed = g->closed;
+        if (slo_group_keep(g, fresh->def->keep_days, all->mem) != 0)
             all->no_memory++;
     }
 }
@@ -216,8 +219,11 @@ void slos_step(struct slos *s, const struct slo_input *in, const struct slo_effe
     if (!s->started)
         s->started = in->now.ms;
     slos_take(s, in->facts, in->now.ms);
+    causes_take(s, in);
+    slos_judge(s, out, in->now.ms);
+    if (causes_record(s, out, in->now.ms) != 0)
+        s->no_memory++;
     slos_weigh(s, in->now.ms);
-    (void)out;
 }
 
 const struct burn_fact *slos_burns(const struct slos *s, uint32_t *n)

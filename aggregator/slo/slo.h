@@ -19,6 +19,11 @@ int slo_check(const struct config *c, const struct slo_zones *z, struct buf *rep
 int slo_selections(const struct config *c, struct selections *s, struct err *e);
 bool slo_known(const struct config *c, const char *name);
 
+/* The burn alerts of all objectives that say `alerts = yes`, as ini text: [alert slo-NAME-page-fast], -page-slow,
+ * -ticket-fast and -ticket-slow, to be read as a source before all others, so that a section of the same name in a file
+ * changes what it names (cli_program.derive does that). 0, ERR_CONFIG, ERR_NOMEM. */
+int slo_alert_rules(const struct config *c, struct buf *ini, struct err *e);
+
 struct slos;
 struct slo_params {
     const struct config *config;         /* borrowed for the call */
@@ -42,10 +47,17 @@ struct slo_input {
 };
 struct slo_effects {
     void *arg;
-    void (*record)(void *arg, struct bytes key, struct bytes value); /* minutes by hour, state of ledgers */
+    /* counts by hour, states of ledgers; value.p NULL: delete */
+    void (*record)(void *arg, struct bytes key, struct bytes value);
     /* a closed or corrected entry of the ledger, appended: JSON with slo, group, from, to, verdict, cause, evidence, version */
     void (*ledger)(void *arg, const char *key, struct wall t, const char *json);
 };
+/* A failover or a drill: minutes that are down within it have it as their cause. match: labels of the groups, and slo,
+ * service, team. to {0}: not over; told again with the same kind, name and beginning it is changed. ERR_MALFORMED,
+ * ERR_NOMEM. Maintenance comes with each step. */
+enum slo_cause { SLO_CAUSE_MAINTENANCE, SLO_CAUSE_FAILOVER, SLO_CAUSE_DRILL, SLO_CAUSES };
+int slos_cause(struct slos *s, enum slo_cause kind, const char *name, const char *match, struct wall from,
+               struct wall to, struct err *e);
 /* Every second: takes in what changed, closes minutes. */
 void slos_step(struct slos *s, const struct slo_input *in, const struct slo_effects *out);
 /* All burns now, by slo and group; borrowed until the next step. */
@@ -53,8 +65,10 @@ const struct burn_fact *slos_burns(const struct slos *s, uint32_t *n);
 
 int slos_list(const struct slos *s, struct wall now, struct buf *json);
 int slos_show(const struct slos *s, const char *name, struct wall now, struct buf *json, struct err *e);
-/* A calendar month ("2026-11") or "rolling": minutes up, down, unknown, excluded by cause; availability by minutes and by
- * events; corrections; which bucket bound stands for a threshold. */
+/* A calendar month ("2026-11"), "rolling" (30 days) or NULL (this month): minutes up, down, unknown, excluded by cause;
+ * availability by minutes and by events; corrections; which bucket bound stands for a threshold. name: one objective or
+ * several with commas between them; then a minute is down when it is for any, and the first one's terms hold.
+ * ERR_NOTFOUND, ERR_MALFORMED (month), ERR_RANGE (before anything was kept, or in the future). */
 int slos_report(const struct slos *s, const char *name, const char *month, struct wall now, struct buf *json,
                 struct err *e);
 /* Good and total of each objective in the minutes since `since`: the peer's summary. */

@@ -10,14 +10,15 @@
 #include "common/base/map.h"
 
 enum {
-    MINUTES = 75 * 60,       /* in the ring */
-    MINUTES_REACH = 73 * 60, /* whole minutes behind now that late values may still change */
-    BLOCK = 15,              /* minutes */
+    MINUTES = 75 * 60, /* in the ring */
+    HOURS = MINUTES / 60,
+    MINUTES_REACH = 72 * 60 + 45, /* whole minutes behind now that late values may still change */
+    BLOCK = 15,                   /* minutes */
     DAY_BLOCKS = 96,
     DAY_MINUTES = 1440,
     RECENT = 12, /* minutes read again whenever something was told */
     SLO_BY_MAX = 8,
-    CORRECTIONS_SHOWN = 256, /* kept per group for reports; the ledger has all */
+    CORRECTIONS_KEPT = 256, /* of a group, for reports; the ledger has all */
 };
 
 enum slo_kind { SLO_AVAILABILITY, SLO_LATENCY, SLO_PROBE, SLO_RANGE, SLO_SLICES };
@@ -78,6 +79,7 @@ struct slo_def {
     int64_t settle_ms;
     uint32_t keep_days, max_groups;
     const char *team, *service, *runbook; /* "" when absent */
+    uint64_t judged; /* of what makes a verdict of events: verdicts given by other terms stay */
     uint64_t
         counted; /* fingerprint of what says which events are good: minutes of another one are not judged anew */
 };
@@ -94,7 +96,6 @@ struct minute {
     uint32_t good, total; /* as counted, before slices are made of them; saturating */
     uint16_t series;      /* distinct ones heard; 0: no data */
     uint8_t version;      /* of its verdict: 0 not closed, 1 closed, then one more with each correction */
-    uint8_t flags;        /* MINUTE_… */
 };
 
 struct block {
@@ -126,14 +127,13 @@ struct slo_group {
     struct slo *slo;
     struct labels labels; /* owned: in arena */
     struct arena arena;
-    struct fingerprint id;
     struct minute *ring; /* MINUTES, by minute mod MINUTES */
     int64_t head;        /* newest minute in the ring; 0: none */
     struct day **days;   /* by day mod n_days, NULL where nothing happened */
     uint32_t n_days;
-    int64_t born; /* first minute that is accounted for; 0: none yet */
-    int64_t
-        frozen; /* minutes before it were counted by another definition, or before a start without history */
+    int64_t born;           /* first minute that is accounted for; 0: none yet */
+    int64_t frozen;         /* minutes before it were counted by another definition and stay so */
+    int64_t fixed;          /* verdicts before it were given by other terms and stay so */
     int64_t last;           /* newest minute with data; 0: none */
     int64_t closed;         /* minutes before it have a verdict */
     uint64_t changes;       /* fact_changes of its two sides when last read */
@@ -141,6 +141,8 @@ struct slo_group {
     int64_t swept;          /* … at this wall ms; 0: never */
     bool stale;             /* burns have to be computed anew */
     bool dirty;             /* its state is not recorded */
+    int64_t touched[2];     /* minutes with a verdict to be judged anew: [0] .. [1]; none when [0] > [1] */
+    uint64_t hours[2];      /* bit hour mod HOURS: its record is not what we know */
     int64_t counted_minute; /* burns were computed for this running minute */
     uint32_t burn;          /* its place in burns */
     /* the entry of the ledger that is being written */
@@ -167,29 +169,29 @@ struct slo {
 /* ---- minutes.c ---- */
 
 int64_t minute_of(int64_t wall_ms); /* rounded down */
-struct slo_group *group_new(struct slo *s, struct mem *mem, struct labels l, struct fingerprint id);
+struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l);
 void slo_group_free(struct slo_group **g, struct mem *mem);
 /* Keeps so many days of blocks from now on. ERR_NOMEM: as before. */
-int group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem);
+int slo_group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem);
 /* Makes the ring reach to minute `now`. */
-void group_advance(struct slo_group *g, int64_t now);
+void slo_group_advance(struct slo_group *g, int64_t now);
 /* NULL when it is outside the ring. */
-struct minute *group_minute(const struct slo_group *g, int64_t minute);
+struct minute *slo_group_minute(const struct slo_group *g, int64_t minute);
 /* The block that holds a minute, or NULL; block_make: made when absent, NULL without memory or beyond what is kept. */
-const struct block *group_block(const struct slo_group *g, int64_t minute);
-struct block *group_block_make(struct slo_group *g, int64_t minute, struct mem *mem);
+const struct block *slo_group_block(const struct slo_group *g, int64_t minute);
+struct block *slo_group_block_make(struct slo_group *g, int64_t minute, struct mem *mem);
 /* What a minute is found to be; its block follows. 0, ERR_NOMEM, ERR_RANGE (not in the ring). *changed: it was not. */
-int group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total, uint32_t series,
-              struct slos *s, bool *changed);
+int slo_group_put(struct slo_group *g, int64_t minute, uint64_t good, uint64_t total, uint32_t series,
+                  struct slos *s, bool *changed);
 /* Events of [from, to) minutes. Where `from` lies before the ring, its block counts whole. */
 struct events {
     uint64_t good, total;
 };
-struct events group_events(const struct slo_group *g, int64_t from, int64_t to);
+struct events slo_group_events(const struct slo_group *g, int64_t from, int64_t to);
 /* Events of one minute: its counts, or of slices, at the first minute of each, one event. */
-struct events group_minute_events(const struct slo_group *g, int64_t minute);
-enum slo_code group_code(const struct slo_group *g, int64_t minute);
-int group_code_put(struct slo_group *g, int64_t minute, enum slo_code code, struct mem *mem);
+struct events slo_group_minute_events(const struct slo_group *g, int64_t minute);
+enum slo_code slo_group_code(const struct slo_group *g, int64_t minute);
+int slo_group_code_put(struct slo_group *g, int64_t minute, enum slo_code code, struct mem *mem);
 
 /* ---- slo.c ---- */
 
@@ -205,10 +207,47 @@ void slos_take(struct slos *s, const struct facts *f, int64_t now_ms);
 struct slo_group *slo_group_find(const struct slo *s, struct labels l);
 struct slo_group *slo_group_make(struct slos *all, struct slo *s, struct labels l);
 
+/* ---- causes.c ---- */
+
+/* An interval with a cause of its own. Kept until no minute of it can be judged anew. */
+struct cause {
+    enum slo_cause kind;
+    char *name;
+    struct match *match;                 /* owned */
+    int64_t from_ms, to_ms, declared_ms; /* to_ms INT64_MAX: not over */
+    bool excludes;
+    bool seen; /* by the step under way */
+    bool dirty;
+};
+void causes_take(struct slos *s, const struct slo_input *in);
+int causes_record(struct slos *s, const struct slo_effects *out, int64_t now_ms);
+int causes_restore(struct slos *s, struct bytes key, struct bytes value);
+void causes_free(struct slos *s);
+/* The code of a minute that is down, or CODE_EXCLUDED when maintenance takes it out of the account, or CODE_DOWN. */
+enum slo_code causes_of(const struct slos *s, const struct slo_group *g, int64_t minute);
+
 /* ---- ledger.c ---- */
 
-/* A minute that has a verdict was found to be another: it is judged anew at the end of the step. */
-void slo_reconsider(struct slos *all, struct slo_group *g, int64_t minute);
+/* A minute was found to be another: if it has a verdict, that is judged anew at the end of the step. */
+void slo_touch(struct slo_group *g, int64_t minute);
+/* Closes minutes, judges the touched ones anew. */
+void slos_judge(struct slos *s, const struct slo_effects *out, int64_t now_ms);
+/* What codes the minutes [from, to) have. */
+struct tally {
+    uint32_t n[CODES];
+};
+struct tally slo_group_tally(const struct slo_group *g, int64_t from, int64_t to);
+
+/* ---- record.c ---- */
+
+void slo_record_group(struct slos *s, struct slo_group *g, const struct slo_effects *out);
+void slo_record_hours(struct slos *s, struct slo_group *g, const struct slo_effects *out);
+/* The hour's minutes can change no more: only its blocks are kept from now on. */
+void slo_record_compact(struct slos *s, struct slo_group *g, int64_t hour, const struct slo_effects *out);
+void slo_forget_day(struct slos *s, struct slo_group *g, int64_t day, const struct slo_effects *out);
+void slo_record_correction(struct slos *s, struct slo_group *g, const struct correction *c, bool gone,
+                           const struct slo_effects *out);
+int slo_correction_add(struct slos *s, struct slo_group *g, const struct correction *c);
 
 /* ---- windows.c ---- */
 
@@ -219,9 +258,9 @@ struct slo_span {
 struct slo_span slo_period_at(const struct slo_def *d, int64_t now, int64_t *end);
 void slos_weigh(struct slos *s, int64_t now_ms); /* burns, where something changed */
 const char *slo_window_name(unsigned i);         /* "5m" … "period" */
-double group_completeness(const struct slo_group *g, int64_t from, int64_t to);
+double slo_group_completeness(const struct slo_group *g, int64_t from, int64_t to);
 /* Most series heard in a minute of the hour that ends with it. */
-uint32_t group_expected(const struct slo_group *g, int64_t minute);
+uint32_t slo_group_expected(const struct slo_group *g, int64_t minute);
 
 struct slos {
     struct mem *mem;
@@ -232,6 +271,8 @@ struct slos {
     uint32_t n_burns, room_burns;
     struct sweep *sweep; /* MINUTES of scratch */
     char *region;
+    struct cause *causes;
+    uint32_t n_causes, room_causes;
     int64_t started; /* wall ms of the first step; 0: before it */
     uint64_t saturated, clamped, no_memory, bad_records, unknown_records;
 };

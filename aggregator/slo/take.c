@@ -140,18 +140,19 @@ static void sweep_apply(struct slos *all, struct slo_group *g, const struct swee
     for (int64_t i = 0; i < w->n; i++) {
         const struct seen *x = &w->m[i];
         int64_t minute = w->from + i;
-        const struct minute *had = group_minute(g, minute);
+        const struct minute *had = slo_group_minute(g, minute);
         bool changed = false;
 
         if (minute < g->frozen || !had || (!x->data && had->series))
             continue; /* what was known is not forgotten because facts no longer have it */
-        if (group_put(g, minute, x->good, x->total, x->series, all, &changed) != 0)
+        if (slo_group_put(g, minute, x->good, x->total, x->series, all, &changed) != 0)
             all->no_memory++;
         if (!changed)
             continue;
         g->stale = true;
-        if (!g->born)
+        if (!g->closed && (!g->born || minute < g->born))
             g->born = minute;
+        slo_touch(g, minute);
         if (x->data && minute > g->last)
             g->last = minute;
     }
@@ -225,7 +226,7 @@ struct slo_group *slo_group_make(struct slos *all, struct slo *s, struct labels 
         s->groups = p;
         s->room = room;
     }
-    g = group_new(s, all->mem, l, labels_fingerprint(s->def->name, l));
+    g = slo_group_new(s, all->mem, l);
     if (!g) {
         all->no_memory++;
         return NULL;
@@ -251,14 +252,14 @@ void slos_take(struct slos *all, const struct facts *f, int64_t now_ms)
             (void)slo_group_make(all, s,
                                  (struct labels){NULL, 0}); /* it is there, whether or not there is data */
         for (uint32_t k = 0; k < s->n; k++)
-            group_advance(s->groups[k], now);
+            slo_group_advance(s->groups[k], now);
         for (uint32_t k = 0; k < n; k++) {
             const struct fact_group *side = facts_group_at(f, s->def->whole.at, k);
             struct slo_group *g = side ? slo_group_make(all, s, fact_labels(side)) : NULL;
 
             if (!g)
                 continue;
-            group_advance(g, now);
+            slo_group_advance(g, now);
             take_group(all, s, g, f, side, now_ms);
         }
     }

@@ -32,12 +32,12 @@ struct slo_span slo_period_at(const struct slo_def *d, int64_t now, int64_t *end
     return s;
 }
 
-uint32_t group_expected(const struct slo_group *g, int64_t minute)
+uint32_t slo_group_expected(const struct slo_group *g, int64_t minute)
 {
     uint32_t most = 0;
 
     for (int64_t m = minute - HOUR + 1; m <= minute; m++) {
-        const struct minute *x = group_minute(g, m);
+        const struct minute *x = slo_group_minute(g, m);
 
         if (x && x->series > most)
             most = x->series;
@@ -45,9 +45,9 @@ uint32_t group_expected(const struct slo_group *g, int64_t minute)
     return most;
 }
 
-double group_completeness(const struct slo_group *g, int64_t from, int64_t to)
+double slo_group_completeness(const struct slo_group *g, int64_t from, int64_t to)
 {
-    uint32_t expected = group_expected(g, to - 1);
+    uint32_t expected = slo_group_expected(g, to - 1);
     double heard = 0;
 
     if (g->born && from < g->born)
@@ -55,7 +55,7 @@ double group_completeness(const struct slo_group *g, int64_t from, int64_t to)
     if (from >= to)
         from = to - 1;
     for (int64_t m = from; expected && m < to; m++) {
-        const struct minute *x = group_minute(g, m);
+        const struct minute *x = slo_group_minute(g, m);
 
         if (x)
             heard += x->series < expected ? (double)x->series / expected : 1;
@@ -66,7 +66,7 @@ double group_completeness(const struct slo_group *g, int64_t from, int64_t to)
 static struct burn_window weigh(const struct slo_group *g, struct slo_span in, struct span window)
 {
     const struct slo_def *d = g->slo->def;
-    struct events v = group_events(g, in.from, in.to);
+    struct events v = slo_group_events(g, in.from, in.to);
 
     return (struct burn_window){
         .window = window,
@@ -95,7 +95,7 @@ static void weigh_group(struct slo_group *g, int64_t now, struct burn_fact *out)
     out->remaining =
         budget_remaining(period->good, period->total, d->objective, d->period == SLO_ROLLING ? 1 : elapsed);
     out->exhausted_after = budget_exhausted_after(out->remaining, out->w[HOUR_WINDOW].burn, period->window);
-    out->completeness = group_completeness(g, now - minutes[0], now);
+    out->completeness = slo_group_completeness(g, now - minutes[0], now);
 }
 
 static int burns_room(struct slos *s, uint32_t n)
