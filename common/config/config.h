@@ -74,6 +74,10 @@ struct config_source {
 };
 struct config *config_parse(const struct config_source *sources, size_t n, const struct section_row *rows,
                             size_t n_rows, struct buf *report, struct err *e);
+/* As config_load, with a source that holds before all files: what was derived from a first reading of them. NULL: none. */
+struct config *config_load_after(const struct config_source *before, const char *file, const char *dir,
+                                 const struct section_row *rows, size_t n_rows, struct buf *report,
+                                 struct err *e);
 void config_free(struct config **c);
 
 /* [name] (a section not written in any file is there with its defaults, unless named). Never NULL for a row

@@ -80,6 +80,19 @@ static int add_file(struct files *f, const char *path, struct err *e)
     return rc;
 }
 
+/* A copy of a source that is in memory already. */
+static int add_source(struct files *f, const struct config_source *s, struct err *e)
+{
+    f->sources[f->n].name = strdup(s->name);
+    buf_init(&f->bytes[f->n], NULL, FILE_MAX_BYTES + 1);
+    buf_put(&f->bytes[f->n], s->text.p, s->text.n);
+    f->sources[f->n].text = buf_bytes(&f->bytes[f->n]);
+    f->n++;
+    return f->sources[f->n - 1].name && !f->bytes[f->n - 1].full
+               ? 0
+               : err_set(e, ERR_NOMEM, "no memory for the configuration");
+}
+
 static int is_ini(const struct dirent *d)
 {
     size_t n = strlen(d->d_name);
@@ -114,6 +127,13 @@ static int add_dir(struct files *f, const char *dir, struct err *e)
 struct config *config_load(const char *file, const char *dir, const struct section_row *rows, size_t n_rows,
                            struct buf *report, struct err *e)
 {
+    return config_load_after(NULL, file, dir, rows, n_rows, report, e);
+}
+
+struct config *config_load_after(const struct config_source *before, const char *file, const char *dir,
+                                 const struct section_row *rows, size_t n_rows, struct buf *report,
+                                 struct err *e)
+{
     struct files *f = calloc(1, sizeof *f);
     struct err local = {0};
     struct config *c = NULL;
@@ -124,7 +144,9 @@ struct config *config_load(const char *file, const char *dir, const struct secti
         err_set(e, ERR_NOMEM, "no memory for the configuration");
         return NULL;
     }
-    rc = add_file(f, file, &local);
+    rc = before ? add_source(f, before, &local) : 0;
+    if (!rc)
+        rc = add_file(f, file, &local);
     if (!rc && dir)
         rc = add_dir(f, dir, &local);
     if (!rc) {

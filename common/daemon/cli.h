@@ -41,6 +41,10 @@ struct cli_program {
     /* Checks across options, after the rows' own; 0 or what config_complain returned. May be NULL. Runs on a
      * reload as well, and looks at the flags where they matter (--once, --online). */
     int (*check)(const struct config *c, const struct cli *cli, struct buf *report, struct err *e);
+    /* Sections that follow from others, as ini text; they hold before all files, which are then read again. 0, or a
+     * negative code with e. May be NULL. `derived` is what messages call their origin. */
+    int (*derive)(const struct config *c, struct buf *ini, struct err *e);
+    const char *derived;
 };
 
 enum cli_verb { CLI_RUN, CLI_CHECK, CLI_PRINT };

@@ -130,10 +130,33 @@ int cli_parse(const struct cli_program *p, int argc, char **argv, struct cli *cl
     return CLI_GO_ON;
 }
 
+/* Reads again, with what follows from the first reading before it; the second's report is the one that counts. */
+static void derive(const struct cli_program *p, const struct cli *cli, struct config **c, struct buf *report,
+                   struct err *e)
+{
+    struct config_source source = {.name = p->derived};
+    struct buf ini;
+    int rc;
+
+    buf_init(&ini, NULL, TEXT_CAP);
+    rc = p->derive(*c, &ini, e);
+    if (rc || ini.len)
+        config_free(c);
+    if (!rc && ini.len) {
+        if (report)
+            buf_clear(report);
+        source.text = buf_bytes(&ini);
+        *c = config_load_after(&source, cli->file, cli->dir, p->rows, p->n_rows, report, e);
+    }
+    buf_free(&ini);
+}
+
 struct config *cli_load(const struct cli_program *p, const struct cli *cli, struct buf *report, struct err *e)
 {
     struct config *c = config_load(cli->file, cli->dir, p->rows, p->n_rows, report, e);
 
+    if (c && p->derive)
+        derive(p, cli, &c, report, e);
     if (c && p->check && p->check(c, cli, report, e))
         config_free(&c);
     return c;
