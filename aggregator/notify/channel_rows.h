@@ -58,6 +58,10 @@ int secret_copy(const struct section *s, const char *key, char **out, struct err
 int url_secret_copy(const struct section *s, const char *key, char **out,
                     struct err *e); /* and it is an address */
 void free_secret(char **s);         /* overwrites it */
+int one_url_check(const struct section *s, const char **key,
+                  struct err *e);                   /* a channel's check: at most one `url` */
+char *text_join(const char *a, const char *b);      /* freed with free_secret() */
+char *url_join(const char *base, const char *path); /* with one slash between; freed with free() */
 /* One POST with a JSON body. */
 void call_json(struct channel_call *c, const char *url, struct bytes body, struct span timeout);
 void call_header(struct channel_call *c, const char *name, const char *value); /* borrowed; NULL: none */

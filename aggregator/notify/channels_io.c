@@ -1,4 +1,5 @@
 /* What channels share that touches the world: secrets and texts of options, the clock of an answer. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,35 @@ int url_secret_copy(const struct section *s, const char *key, char **out, struct
                        "%s: the secret is no address that begins with https:// (it is not shown)", key);
     }
     return 0;
+}
+
+int one_url_check(const struct section *s, const char **key, struct err *e)
+{
+    *key = "url";
+    return option_count(s, "url") <= 1 ? 0 : err_set(e, ERR_CONFIG, "expected one address");
+}
+
+char *text_join(const char *a, const char *b)
+{
+    size_t n = strlen(a) + strlen(b) + 1;
+    char *t = malloc(n);
+
+    if (t)
+        (void)snprintf(t, n, "%s%s", a, b);
+    return t;
+}
+
+char *url_join(const char *base, const char *path)
+{
+    size_t n = strlen(base);
+    char *t, *head;
+
+    while (n && base[n - 1] == '/')
+        n--;
+    head = strndup(base, n);
+    t = head ? text_join(head, path) : NULL;
+    free(head);
+    return t;
 }
 
 void judge_http(const struct http_result *r, struct told_result *out)

@@ -38,7 +38,7 @@ size_t receiver_rows(struct option_row out[RECEIVER_ROWS])
     out[n++] = (struct option_row){
         .key = "type",
         .type = OPT_CHOICE,
-        .choices = "log webhook",
+        .choices = "alertmanager command email log opsgenie pagerduty slack sns webhook",
         .required = true,
         .reloadable = true,
         .sentence =
