@@ -26,6 +26,11 @@ struct pair {
     const char *name, *value;
 };
 
+static const char *keep(struct arena *a, struct buf *b)
+{
+    return b->full ? NULL : arena_text(a, (const char *)b->data, b->len);
+}
+
 static void hex(const unsigned char *p, size_t n, char *out)
 {
     for (size_t i = 0; i < n; i++)
@@ -111,8 +116,8 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* The text decoded and encoded anew: one form for what means the same. NULL without memory or on a broken escape. */
-static const char *recode(struct signing *s, const char *from, size_t n)
+/* The text decoded and encoded anew: one form for what means the same. */
+static const char *recode(struct signing *s, const char *from, size_t n, struct err *e)
 {
     struct buf out;
     const char *text;
@@ -126,6 +131,7 @@ static const char *recode(struct signing *s, const char *from, size_t n)
 
             if (high < 0 || hex_digit(from[i + 2]) < 0) {
                 buf_free(&out);
+                err_set(e, ERR_MALFORMED, "a query that is not percent-encoded as it should be");
                 return NULL;
             }
             c = (char)(high * 16 + hex_digit(from[i + 2]));
@@ -133,8 +139,10 @@ static const char *recode(struct signing *s, const char *from, size_t n)
         }
         sigv4_encode(&out, &c, 1, true);
     }
-    text = out.full ? NULL : arena_text(s->a, (const char *)out.data, out.len);
+    text = keep(s->a, &out);
     buf_free(&out);
+    if (!text)
+        err_set(e, ERR_NOMEM, "no memory for a query");
     return text;
 }
 
@@ -151,6 +159,7 @@ static int put_query(struct signing *s, struct err *e)
     const char *q = s->r->query ? s->r->query : "";
     struct pair *v = arena_array(s->a, SIGV4_PARAMETERS, sizeof *v);
     size_t n = 0, len, name;
+    struct err why = {0};
 
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for a query");
@@ -161,10 +170,10 @@ static int put_query(struct signing *s, struct err *e)
         if (n == SIGV4_PARAMETERS)
             return err_set(e, ERR_LIMIT, "a query of more than %d parameters", SIGV4_PARAMETERS);
         name = strcspn(q, "=&");
-        v[n].name = recode(s, q, name);
-        v[n].value = name < len ? recode(s, q + name + 1, len - name - 1) : "";
-        if (!v[n].name || !v[n].value)
-            return err_set(e, ERR_MALFORMED, "a query that is not percent-encoded as it should be");
+        v[n].name = recode(s, q, name, &why);
+        v[n].value = name < len ? recode(s, q + name + 1, len - name - 1, &why) : "";
+        if (why.code)
+            return err_set(e, why.code, "%s", why.text);
         n++;
     }
     qsort(v, n, sizeof *v, by_name_and_value);
@@ -286,11 +295,6 @@ static bool signing_key(const struct signing *s, unsigned char key[SHA256_DIGEST
 static void own_header(struct sigv4_signature *out, const char *name, const char *value)
 {
     out->added[out->n_added++] = (struct http_header){name, value};
-}
-
-static const char *keep(struct arena *a, struct buf *b)
-{
-    return b->full ? NULL : arena_text(a, (const char *)b->data, b->len);
 }
 
 /* The canonical request, its hash within the text to sign, and the signature of that. */
