@@ -15,12 +15,14 @@
 /* [route NAME] [inhibit NAME] [escalation NAME] [rota NAME] [mute NAME] [maintenance NAME] [notify] */
 enum { NOTIFY_SECTIONS = 7 };
 size_t notify_sections(struct section_row out[NOTIFY_SECTIONS]);
-/* zone(arg, name): a loaded zone, or NULL. Warns with the next three occurrences of each window. */
+/* zone(arg, name): a loaded zone, or NULL. */
 struct notify_zones {
     const struct zone *(*zone)(void *arg, const char *name);
     void *arg;
 };
-int notify_check(const struct config *c, const struct notify_zones *z, struct buf *report, struct err *e);
+/* now {0}: mistakes alone; else warnings tell the next three occurrences of each window and turn. */
+int notify_check(const struct config *c, const struct notify_zones *z, struct wall now, struct buf *report,
+                 struct err *e);
 
 struct notify;
 struct notify_params {
@@ -117,6 +119,8 @@ struct span notify_wake(const struct notify *n,
 const struct maintenance_fact *notify_maintenance(const struct notify *n, uint32_t *count);
 
 /* Reading, JSON. */
+/* What a silence with these matchers would match now: {"match", "matches_now", "matches": up to ten}. */
+int notify_preview(const struct notify *n, const char *match, struct buf *json, struct err *e);
 int notify_silences(const struct notify *n, struct wall now, struct buf *json);
 int notify_maintenance_list(const struct notify *n, struct wall now, struct buf *json);
 int notify_rota(const struct notify *n, const char *name, struct wall from, struct wall to, struct buf *json,
@@ -125,7 +129,7 @@ int notify_receivers(const struct notify *n, struct buf *json);
 int notify_routes(const struct notify *n, struct labels l, struct wall now,
                   struct buf *json); /* where an alert with these would go, and why */
 /* What stops or carries a notice of this alert: part of explain. */
-int notify_explain(const struct notify *n, const struct fingerprint *alert, struct wall now, struct buf *json,
+int notify_explain(struct notify *n, const struct fingerprint *alert, struct wall now, struct buf *json,
                    struct err *e);
 /* What the peer is to be told: keys under way and done within the last day. */
 int notify_tell_peer(const struct notify *n, int (*fn)(void *arg, const struct peer_told *t), void *arg);
