@@ -296,7 +296,7 @@ static struct slo_group *get_group(struct slos *s, struct slo *slo, struct reade
         v[n].name = get_text(key);
         v[n++].value = get_text(key);
     }
-    if (key->bad || key->n || n > slo->def->n_by)
+    if (key->bad || key->n || n != slo->def->n_by)
         return NULL;
     return slo_group_make(s, slo, (struct labels){v, n});
 }

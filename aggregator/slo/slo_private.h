@@ -271,6 +271,7 @@ struct slos {
     uint32_t n_burns, room_burns;
     struct sweep *sweep; /* MINUTES of scratch */
     char *region;
+    uint32_t sweeps; /* groups that this step may still read whole */
     struct cause *causes;
     uint32_t n_causes, room_causes;
     int64_t started; /* wall ms of the first step; 0: before it */

@@ -5,7 +5,13 @@
 
 #include "aggregator/slo/slo_private.h"
 
-enum { MINUTE_MS = 60000, SWEEP_EVERY_MS = 60000 };
+enum {
+    MINUTE_MS = 60000,
+    SWEEP_EVERY_MS = 60000,
+    SWEEPS_LEAST =
+        8, /* groups that a step may read whole: all of them have their turn within a minute, and no step … */
+    SWEEP_STEPS = 40, /* … has more than this part of them to read */
+};
 
 struct seen {
     uint64_t good, total;
@@ -166,7 +172,8 @@ static void take_group(struct slos *all, struct slo *s, struct slo_group *g, con
         d->source == SOURCE_COUNTERS ? facts_group_find(f, d->part.at, g->labels) : NULL;
     uint64_t changes = fact_changes(whole_side) + (part_side ? fact_changes(part_side) : 0);
     int64_t now = minute_of(now_ms), from = now - RECENT + 1;
-    bool all_of_it = !g->swept || now_ms - g->swept >= SWEEP_EVERY_MS || now_ms < g->swept;
+    bool due = now_ms - g->swept >= SWEEP_EVERY_MS || now_ms < g->swept;
+    bool all_of_it = !g->swept || (due && all->sweeps);
 
     if (all_of_it) {
         from = now - MINUTES_REACH + 1;
@@ -176,6 +183,7 @@ static void take_group(struct slos *all, struct slo *s, struct slo_group *g, con
         }
         g->swept = now_ms;
         g->swept_changes = changes;
+        all->sweeps -= all->sweeps > 0;
     } else if (changes == g->changes) {
         return;
     }
@@ -243,6 +251,7 @@ void slos_take(struct slos *all, const struct facts *f, int64_t now_ms)
 {
     int64_t now = minute_of(now_ms);
 
+    all->sweeps = SWEEPS_LEAST + all->n_burns / SWEEP_STEPS;
     for (uint32_t i = 0; i < all->n; i++) {
         struct slo *s = all->list[i];
         uint32_t n = facts_groups(f, s->def->whole.at);
