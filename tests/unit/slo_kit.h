@@ -148,6 +148,7 @@ static inline void kit_gain(struct kit *k, const char *metric, const char *label
     struct label v[KIT_LABELS], w[KIT_LABELS];
     struct labels series;
 
+    facts_advance(k->facts, (struct wall){k->now});
     (void)snprintf(text, sizeof text, "%s", labels);
     series = kit_labels(text, v);
     for (uint32_t i = 0; i < selections_count(k->selections); i++) {
