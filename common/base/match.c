@@ -1,6 +1,7 @@
 /* Matchers: see label.h. Expressions may come from a reader of the API, so what the compiler of the C library
- * would make of one is reckoned first: it unrolls + and {n,m} into copies ("a++++…" doubles each time), and
- * back-references make it search in exponential time. */
+ * would make of one is reckoned first: it unrolls + and {n,m} into copies ("a++++…" doubles each time), takes
+ * exponential time over repetitions of what may be empty ("((x?y?)+)+"), and back-references make it search for
+ * as long. What is left compiles within some 20 ms. */
 #include "common/base/label.h"
 
 #include <ctype.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_MOST = 16, NODES_MOST = 4096 };
+enum { GROUPS_MOST = 16, COPIES_MOST = 256 };
 
 enum op { OP_EQUAL, OP_NOT, OP_LIKE, OP_UNLIKE };
 static const char op_text[][3] = {"=", "!=", "=~", "!~"};
@@ -29,17 +30,58 @@ struct match {
 
 /* ---- what an expression costs ---- */
 
-struct cost {
-    const char *p;
-    uint64_t sum[GROUPS_MOST + 1]; /* nodes of the open groups, without the last piece of each */
-    uint64_t last;                 /* of the last piece */
-    int depth;
+struct level {
+    uint64_t sum;   /* nodes, without the last piece */
+    bool empty;     /* all pieces of this alternative before the last may be empty */
+    bool any_empty; /* an alternative before may be */
 };
 
-static void piece(struct cost *c, uint64_t nodes)
+struct cost {
+    const char *p, *regex;
+    struct level level[GROUPS_MOST + 1]; /* of the open groups */
+    uint64_t last;                       /* nodes of the last piece */
+    bool last_empty, last_repeated;
+    uint64_t copies; /* nodes that repetition adds */
+    int depth;
+    struct err *e;
+};
+
+static void piece(struct cost *c, uint64_t nodes, bool empty)
 {
-    c->sum[c->depth] += c->last;
+    struct level *l = &c->level[c->depth];
+
+    l->sum += c->last;
+    l->empty &= c->last_empty;
     c->last = nodes;
+    c->last_empty = empty;
+    c->last_repeated = false;
+}
+
+static void open_level(struct cost *c)
+{
+    c->level[c->depth] = (struct level){.empty = true};
+    c->last = 0;
+    c->last_empty = true;
+    c->last_repeated = true; /* nothing there to repeat */
+}
+
+static void close_level(struct cost *c)
+{
+    struct level *l = &c->level[c->depth--];
+
+    c->last += l->sum + 1;
+    c->last_empty = l->any_empty || (l->empty && c->last_empty);
+    c->last_repeated = false;
+}
+
+static void alternative(struct cost *c)
+{
+    struct level *l = &c->level[c->depth];
+
+    piece(c, 1, true);
+    l->any_empty |= l->empty;
+    l->empty = true;
+    c->last_repeated = true;
 }
 
 /* c->p stands behind '['; moves it behind the closing one, or to the end. */
@@ -63,71 +105,105 @@ static void skip_bracket(struct cost *c)
         c->p++;
 }
 
-/* c->p stands behind '{'. A brace that is no interval is a literal. */
-static void interval(struct cost *c)
+/* The last piece at least least and at most most times; most 0: without end. */
+static int repeat(struct cost *c, uint64_t least, uint64_t most)
 {
-    char *end;
-    unsigned long n, m;
+    uint64_t times = most > least ? most : most ? least : least + 1;
 
-    if (!isdigit((unsigned char)*c->p) && *c->p != ',') {
-        piece(c, 1);
-        return;
-    }
-    n = m = strtoul(c->p, &end, 10);
-    if (*end == ',') {
-        const char *second = end + 1;
-
-        m = isdigit((unsigned char)*second) ? strtoul(second, &end, 10) : n + 1;
-    }
-    if (n > NODES_MOST || m > NODES_MOST)
-        m = NODES_MOST + 1;
-    c->last *= (m > n ? m : n) + 1;
+    if (c->last_repeated)
+        return err_set(c->e, ERR_MALFORMED, "\"%s\": a repetition of nothing, or of a repetition", c->regex);
+    if (c->last_empty && most != 1)
+        return err_set(c->e, ERR_LIMIT, "\"%s\": a repetition of what may be empty", c->regex);
+    if (times > 1)
+        c->copies += c->last * (times - 1);
+    c->last = c->last * (times ? times : 1) + 1;
+    c->last_empty |= least == 0;
+    c->last_repeated = true;
+    if (c->copies > COPIES_MOST)
+        return err_set(c->e, ERR_LIMIT, "\"%s\": repeats too much", c->regex);
+    return 0;
 }
 
-static void take(struct cost *c, char ch)
+/* c->p stands behind '{'. A brace that is no interval is a literal. */
+static int interval(struct cost *c)
+{
+    unsigned long n, m;
+    char *end;
+
+    if (!isdigit((unsigned char)*c->p) && *c->p != ',') {
+        piece(c, 1, false);
+        return 0;
+    }
+    n = m = strtoul(c->p, &end, 10);
+    if (*end == ',')
+        m = isdigit((unsigned char)end[1]) ? strtoul(end + 1, &end, 10) : 0;
+    else if (!m)
+        m = 1; /* {0}: nothing, and no more than once */
+    end += strcspn(end, "}");
+    c->p = *end ? end + 1 : end;
+    return repeat(c, n > COPIES_MOST ? COPIES_MOST + 2 : n, m > COPIES_MOST ? COPIES_MOST + 2 : m);
+}
+
+static int group(struct cost *c)
+{
+    if (c->depth == GROUPS_MOST)
+        return err_set(c->e, ERR_LIMIT, "\"%s\": more than %d groups within each other", c->regex,
+                       GROUPS_MOST);
+    piece(c, 0, true);
+    c->depth++;
+    open_level(c);
+    return 0;
+}
+
+static int escape(struct cost *c)
+{
+    char ch = *c->p;
+
+    if (isdigit((unsigned char)ch))
+        return err_set(c->e, ERR_MALFORMED, "\"%s\": back-references are not supported", c->regex);
+    c->p += ch ? 1 : 0;
+    piece(c, 1, ch && strchr("bB<>`'", ch));
+    return 0;
+}
+
+static int take(struct cost *c, char ch)
 {
     switch (ch) {
-    case '(':
-        piece(c, 0);
-        c->sum[++c->depth] = 0;
-        break;
-    case ')': c->last += c->sum[c->depth--] + 1; break;
+    case '(': return group(c);
+    case ')':
+        if (c->depth == 0) /* it would close the parenthesis that we put around all */
+            return err_set(c->e, ERR_MALFORMED, "\"%s\": a parenthesis that was not opened", c->regex);
+        close_level(c);
+        return 0;
     case '[':
         skip_bracket(c);
-        piece(c, 1);
-        break;
-    case '{': interval(c); break;
-    case '+': c->last = c->last * 2 + 1; break;
-    case '*':
-    case '?': c->last++; break;
-    default: piece(c, 1);
+        piece(c, 1, false);
+        return 0;
+    case '|': alternative(c); return 0;
+    case '{': return interval(c);
+    case '\\': return escape(c);
+    case '+': return repeat(c, 1, 0);
+    case '*': return repeat(c, 0, 0);
+    case '?': return repeat(c, 0, 1);
+    case '^':
+    case '$': piece(c, 1, true); return 0;
+    default: piece(c, 1, false); return 0;
     }
 }
 
 /* 0, ERR_LIMIT or ERR_MALFORMED. Never less than what the library makes. */
 static int check_cost(const char *regex, struct err *e)
 {
-    struct cost c = {.p = regex};
+    struct cost c = {.p = regex, .regex = regex, .e = e};
+    int rc = 0;
 
-    while (*c.p) {
+    open_level(&c);
+    while (!rc && *c.p) {
         char ch = *c.p++;
 
-        if (ch == '\\') {
-            if (isdigit((unsigned char)*c.p))
-                return err_set(e, ERR_MALFORMED, "\"%s\": back-references are not supported", regex);
-            c.p += *c.p ? 1 : 0;
-            piece(&c, 1);
-            continue;
-        }
-        if (ch == '(' && c.depth == GROUPS_MOST)
-            return err_set(e, ERR_LIMIT, "\"%s\": more than %d groups within each other", regex, GROUPS_MOST);
-        if (ch == ')' && c.depth == 0) /* it would close the parenthesis that we put around all */
-            return err_set(e, ERR_MALFORMED, "\"%s\": a parenthesis that was not opened", regex);
-        take(&c, ch);
-        if (c.last > NODES_MOST || c.sum[c.depth] > NODES_MOST)
-            return err_set(e, ERR_LIMIT, "\"%s\": repeats too much", regex);
+        rc = take(&c, ch);
     }
-    return 0;
+    return rc;
 }
 
 static int compile(struct word *w, struct err *e)

@@ -146,6 +146,8 @@ static void matchers_match(void **state)
     assert_true(matches("v=~\"a\\.b\"", SET({"v", "a.b"})));
     assert_false(matches("v=~\"a\\.b\"", SET({"v", "axb"})));
     assert_true(matches("v=~[]a]+", SET({"v", "]a"})));
+    assert_true(matches("v=~\"(a|b+c?)*d{2,3}(-[a-z]*)?e{1,}x{0}\"", SET({"v", "abbcdd-xyee"})));
+    assert_true(matches("v=~\"(ab?)?c|\"", SET({"v", ""})));
     assert_true(matches("v=~[[:digit:]]+", SET({"v", "12"})));
 }
 
@@ -166,7 +168,16 @@ static void mistakes_name_the_word(void **state)
         {"a=~[", "[\" is not a regular"},
         {"a=~(x)\\1", "back-references"},
         {"a~b", "\"a~b\""},
-        {"a=~a++++++++++++++++++++++++++++", "repeats too much"},
+        {"a=~a++++++++++++++++++++++++++++", "of a repetition"},
+        {"a=~*a", "repetition of nothing"},
+        {"a=~a|*b", "repetition of nothing"},
+        {"a=~(a?b?)+", "may be empty"},
+        {"a=~(a|)*", "may be empty"},
+        {"a=~((x{0}){9})+", "may be empty"},
+        {"a=~(|(a)b*c*){2}", "may be empty"},
+        {"a=~(((((((((a+)+)+)+)+)+)+)+)+)+", "repeats too much"},
+        {"a=~(^)*", "may be empty"},
+        {"a=~(\\b)*", "may be empty"},
         {"a=~(((x{99}){99}){99})", "repeats too much"},
         {"a=~\"x{1,99999}\"", "repeats too much"},
         {"a=~((((((((((((((((((a))))))))))))))))))", "groups within"},
