@@ -1,6 +1,5 @@
-/* The aggregator put together: see aggregator.h. Parts start in the order of the road
- * and end against it; this thread has the signals, the control store's answers and
- * the watchdog, and feeds the latter only while the other loops turn. */
+/* The aggregator put together: see aggregator.h. Who is told starts before who tells, and ends after; this thread has
+ * the signals and the watchdog, and feeds the latter only while the other loops turn. */
 #include "aggregator/aggregator.h"
 
 #include <errno.h>
@@ -10,9 +9,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "aggregator/decide.h"
 #include "aggregator/expose/serve.h"
-#include "aggregator/failover/decide.h"
 #include "aggregator/ingest/ingest.h"
+#include "aggregator/judge.h"
 #include "aggregator/options.h"
 #include "aggregator/selfmetrics.h"
 #include "aggregator/store/control.h"
@@ -31,7 +31,10 @@ struct aggregator {
     struct timer *watchdog;
     struct span watchdog_every;
     int lock; /* descriptor of the state folder's lock, or -1 */
-    struct control *control;
+    struct zones *zones;
+    struct selections *selections; /* owned; borrowed by the ingest and decide threads */
+    uint32_t generation;           /* of that list */
+    atomic_bool ingesting;         /* `ingest` is set */
     struct ingest *ingest;
     struct serve *serve;
     struct decide *decide;
@@ -62,7 +65,7 @@ static int ask_view(void *arg, struct loop *loop, void (*done)(void *done_arg, s
 {
     struct aggregator *a = arg;
 
-    return ingest_ask(a->ingest, loop, done, done_arg);
+    return atomic_load(&a->ingesting) ? ingest_ask(a->ingest, loop, done, done_arg) : ERR_STATE;
 }
 
 static void more_metrics(void *arg, struct sink *out)
@@ -77,8 +80,15 @@ static void more_metrics(void *arg, struct sink *out)
     decide_metrics(a->decide, out);
 }
 
-/* Forgetting an agent: audited on this thread, carried out
- * on the ingest thread, answered on the serve thread. */
+static void desk(void *arg, const struct desk_request *r, struct loop *loop, desk_done done, void *done_arg)
+{
+    struct aggregator *a = arg;
+
+    decide_desk(a->decide, r, loop, done, done_arg);
+}
+
+/* Forgetting an agent: audited by the decide thread, carried out on the ingest thread
+ * while this one waits, answered on the serve thread. */
 struct forgetting {
     struct aggregator *a;
     char agent[256];
@@ -135,15 +145,9 @@ static void forget_begin(void *arg)
 {
     struct forgetting *f = arg;
     char what[300];
-    struct control_audit audit = {.t = loop_wall(f->a->loop),
-                                  .who = f->actor.who,
-                                  .what = what,
-                                  .reason = f->actor.reason,
-                                  .request_id = f->actor.request_id};
 
     (void)snprintf(what, sizeof what, "agents forget %s", f->agent);
-    if (control_audit(f->a->control, &audit, audited, f) != 0)
-        audited(f, ERR_STATE);
+    decide_audit(f->a->decide, what, &f->actor, f->a->loop, audited, f);
 }
 
 static void forget_agent(void *arg, const char *agent, const struct serve_actor *actor, struct loop *loop,
@@ -164,15 +168,67 @@ static void forget_agent(void *arg, const char *agent, const struct serve_actor 
 
 /* ---- signals ---- */
 
+static void end(void *arg)
+{
+    loop_stop(((struct aggregator *)arg)->loop);
+}
+
+/* This loop turns on until what the serve thread has asked for is answered. */
+static void begin_end(struct aggregator *a)
+{
+    timer_stop(a->watchdog);
+    decide_end(a->decide);
+    timer_set(a->stop_by, span_s(DRAIN_S));
+    serve_drain(a->serve, a->loop, end, a);
+}
+
+/* From here on there is a list of selections that the ingest thread goes by. That the decide thread can't go by it for
+ * lack of memory leaves nothing to go back to. */
+static int turn(struct aggregator *a, const struct config *fresh, struct selections *s, struct buf *report,
+                struct err *e)
+{
+    struct selections *old = a->selections;
+    int rc = ingest_reload(a->ingest, fresh, s, a->generation + 1, report, e);
+
+    if (rc)
+        return rc;
+    a->generation++;
+    a->selections = s;
+    rc = decide_reload(a->decide, fresh, s, a->generation, report, e);
+    if (rc) {
+        LOG(a->p.log, LOG_ERROR, "main", "half of the reload is done and the rest impossible: ending",
+            kv_e(e));
+        a->failed = true;
+        return rc; /* the old list is still looked at */
+    }
+    selections_free(&old);
+    return 0;
+}
+
 /* What can be wrong is looked at before the first part takes anything over. */
 static int reload_parts(void *arg, const struct config *fresh, struct buf *report, struct err *e)
 {
     struct aggregator *a = arg;
+    struct selections *s = NULL;
+    struct err none = {0};
     int rc = serve_check_files(fresh, e);
 
+    if (!rc && !(s = judge_selections(fresh, NULL, e)))
+        rc = e->code;
     if (!rc)
-        rc = ingest_reload(a->ingest, fresh, NULL, 0, report, e);
-    return rc ? rc : serve_reload(a->serve, fresh, e);
+        rc = decide_reload_receivers(a->decide, fresh, e);
+    if (rc)
+        goto out;
+    rc = serve_reload(a->serve, fresh, e);
+    rc = rc ? rc : turn(a, fresh, s, report, e);
+    if (rc) {
+        (void)decide_reload_receivers(a->decide, a->config, &none);
+        (void)serve_reload(a->serve, a->config, &none);
+    }
+out:
+    if (rc && s != a->selections)
+        selections_free(&s);
+    return rc;
 }
 
 static void reload(void *arg)
@@ -194,6 +250,8 @@ static void reload(void *arg)
         atomic_store(&a->reloaded_ms, loop_wall(a->loop).ms);
     } else {
         atomic_fetch_add(&a->failed_reloads, 1);
+        if (a->failed)
+            begin_end(a);
     }
 }
 
@@ -233,19 +291,6 @@ static void dump(void *arg)
     struct aggregator *a = arg;
 
     (void)ingest_ask(a->ingest, a->loop, dumped, a);
-}
-
-static void end(void *arg)
-{
-    loop_stop(((struct aggregator *)arg)->loop);
-}
-
-/* This loop turns on until what the serve thread has asked for is answered. */
-static void begin_end(struct aggregator *a)
-{
-    timer_stop(a->watchdog);
-    timer_set(a->stop_by, span_s(DRAIN_S));
-    serve_drain(a->serve, a->loop, end, a);
 }
 
 static void stop(void *arg)
@@ -293,27 +338,54 @@ static void watch(void *arg)
 
 /* ---- start and stop ---- */
 
-static int start_stores(struct aggregator *a, struct err *e)
+static void tell(void *arg, struct telling *t)
 {
-    const struct section *own = config_section(a->config, "aggregator");
-    char path[PATH_MOST];
-    struct control_params control = {
-        .path = path_of(a, "control.db", path), .loop = a->loop, .log = a->p.log};
-
-    a->lock = daemon_lock_dir(option_text(own, "state_dir"), e);
-    if (a->lock < 0)
-        return a->lock;
-    a->control = control_open(&control, e);
-    return a->control ? 0 : e->code;
+    decide_tell(arg, t);
 }
 
-static int start_parts(struct aggregator *a, struct err *e)
+static int start_decide(struct aggregator *a, struct buf *report, struct err *e)
+{
+    char path[PATH_MOST];
+    struct decide_params p = {.log = a->p.log,
+                              .config = a->config,
+                              .generation = a->generation,
+                              .control = path_of(a, "control.db", path),
+                              .ask = ask_view,
+                              .arg = a};
+
+    a->lock = daemon_lock_dir(option_text(config_section(a->config, "aggregator"), "state_dir"), e);
+    if (a->lock < 0)
+        return a->lock;
+    if (getrandom(&p.seed, sizeof p.seed, 0) != sizeof p.seed)
+        return err_sys(e, ERR_IO, errno, "random seed");
+    p.zones = a->zones = zones_new();
+    if (!p.zones)
+        return err_set(e, ERR_NOMEM, "no memory");
+    p.selections = a->selections = judge_selections(a->config, NULL, e);
+    a->decide = a->selections ? decide_start(&p, report, e) : NULL;
+    return a->decide ? 0 : e->code;
+}
+
+static int start_ingest(struct aggregator *a, struct buf *report, struct err *e)
 {
     struct ingest_params ingest = {.config = a->config,
                                    .state_dir =
                                        option_text(config_section(a->config, "aggregator"), "state_dir"),
-                                   .log = a->p.log};
-    struct buf report;
+                                   .log = a->p.log,
+                                   .selections = a->selections,
+                                   .generation = a->generation,
+                                   .tell = tell,
+                                   .tell_arg = a->decide};
+
+    if (getrandom(ingest.seed, sizeof ingest.seed, 0) != sizeof ingest.seed)
+        return err_sys(e, ERR_IO, errno, "random seed");
+    a->ingest = ingest_start(&ingest, report, e);
+    atomic_store(&a->ingesting, a->ingest != NULL);
+    return a->ingest ? 0 : e->code;
+}
+
+static int start_parts(struct aggregator *a, struct err *e)
+{
     struct serve_params serve = {.config = a->config,
                                  .log = a->p.log,
                                  .started = a->started,
@@ -321,18 +393,18 @@ static int start_parts(struct aggregator *a, struct err *e)
                                  .ask = ask_view,
                                  .more = more_metrics,
                                  .forget_agent = forget_agent,
+                                 .desk = desk,
                                  .arg = a};
+    struct buf report;
+    int rc;
 
-    a->decide = decide_start(a->p.log, e);
-    if (!a->decide)
-        return e->code;
-    if (getrandom(ingest.seed, sizeof ingest.seed, 0) != sizeof ingest.seed)
-        return err_sys(e, ERR_IO, errno, "random seed");
     buf_init(&report, NULL, 65536);
-    a->ingest = ingest_start(&ingest, &report, e);
+    a->generation = 1;
+    rc = start_decide(a, &report, e);
+    rc = rc ? rc : start_ingest(a, &report, e);
     buf_free(&report);
-    if (!a->ingest)
-        return e->code;
+    if (rc)
+        return rc;
     a->serve = serve_start(&serve, e);
     return a->serve ? 0 : e->code;
 }
@@ -356,7 +428,7 @@ struct aggregator *aggregator_start(const struct aggregator_params *p, struct er
     calls.arg = a;
     a->loop = loop_new(e);
     a->signals = a->loop ? signals_new(a->loop, &calls, e) : NULL;
-    if (!a->signals || start_stores(a, e) != 0 || start_parts(a, e) != 0) {
+    if (!a->signals || start_parts(a, e) != 0) {
         aggregator_stop(&a);
         return NULL;
     }
@@ -385,10 +457,13 @@ void aggregator_stop(struct aggregator **a)
 
     if (!x)
         return;
-    control_close(&x->control); /* before what its answers order */
-    serve_stop(&x->serve);
-    ingest_stop(&x->ingest);
-    decide_stop(&x->decide);
+    if (x->decide)
+        decide_stop(x->decide); /* answers the serve thread */
+    serve_stop(&x->serve);      /* has views of the ingest thread */
+    ingest_stop(&x->ingest);    /* tells */
+    decide_free(&x->decide);
+    selections_free(&x->selections);
+    zones_free(&x->zones);
     timer_free(&x->watchdog);
     timer_free(&x->stop_by);
     signals_free(&x->signals);

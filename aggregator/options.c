@@ -1,9 +1,13 @@
 /* See options.h. */
 #include "aggregator/options.h"
 
+#include "aggregator/alert/alert.h"
 #include "aggregator/expose/serve.h"
+#include "aggregator/incident/incident.h"
 #include "aggregator/ingest/ingest.h"
+#include "aggregator/notify/notify.h"
 #include "aggregator/series/series.h"
+#include "aggregator/slo/slo.h"
 
 #define SECONDS INT64_C(1000000000)
 
@@ -46,7 +50,8 @@ static const struct section_row aggregator_section = {
     .n_rows = sizeof rows / sizeof *rows,
 };
 
-size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS])
+size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
+                           struct option_row receivers[RECEIVER_ROWS])
 {
     size_t n = 0;
 
@@ -56,26 +61,16 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS])
     out[n++] = http_section;
     out[n++] = percentile_section;
     out[n++] = history_section;
+    out[n++] = slo_section;
+    out[n++] = alert_section;
+    out[n++] = (struct section_row){.name = receiver_section_name,
+                                    .named = true,
+                                    .sentence = "Somebody, or something, that is told.",
+                                    .rows = receivers,
+                                    .n_rows = receiver_rows(receivers),
+                                    .example = "pager"};
+    n += notify_sections(out + n);
+    out[n++] = incidents_section;
     out[n++] = (struct section_row)LOG_SECTION;
     return n;
-}
-
-/* The sections of percentiles are read by making a table of them. */
-static int percentiles_check(const struct config *c, struct buf *report, struct err *e)
-{
-    struct mem mem = {0};
-    struct series_set *s = series_new(&(struct series_params){.config = c, .mem = &mem}, report, e);
-    int rc = s ? 0 : e->code;
-
-    series_free(&s);
-    return rc;
-}
-
-int aggregator_check(const struct config *c, const struct cli *cli, struct buf *report, struct err *e)
-{
-    int serve = serve_check(c, report, e), ingest = ingest_check(c, report, e);
-    int percentiles = percentiles_check(c, report, e);
-
-    (void)cli;
-    return serve ? serve : ingest ? ingest : percentiles;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "aggregator/expose/desk.h"
 #include "aggregator/expose/view.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
@@ -12,13 +13,6 @@
 #include "common/net/loop.h"
 
 extern const struct section_row http_section; /* [http] */
-
-/* Who acts. */
-struct serve_actor {
-    char who[128];        /* "uid 0", "role operator" */
-    char reason[256];     /* --reason; "" when none was given */
-    char request_id[128]; /* the same id twice is one act */
-};
 
 typedef void (*serve_done)(void *done_arg, int code, const char *text);
 
@@ -37,6 +31,8 @@ struct serve_params {
      * code, text) is posted on `loop`, text borrowed for the call. */
     void (*forget_agent)(void *arg, const char *agent, const struct serve_actor *actor, struct loop *loop,
                          serve_done done, void *done_arg);
+    /* What the decide thread answers; done is posted on `loop`. The request is borrowed for the call. NULL: no desk. */
+    void (*desk)(void *arg, const struct desk_request *r, struct loop *loop, desk_done done, void *done_arg);
     void *arg;
 };
 

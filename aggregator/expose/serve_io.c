@@ -99,7 +99,7 @@ static void end_waiting(struct serve *s, struct gathered *g)
 
 static void ask(struct serve *s);
 
-static void look_drained(struct serve *s)
+void serve_look_drained(struct serve *s)
 {
     if (!s->drain_loop || s->asked || s->acting)
         return;
@@ -118,7 +118,7 @@ static void view_came(void *arg, struct gathered *g)
     gathered_free(&g);
     if (s->head)
         ask(s);
-    look_drained(s);
+    serve_look_drained(s);
 }
 
 static void ask(struct serve *s)
@@ -196,7 +196,7 @@ static void acted(void *arg, int code, const char *text)
 
     mem_free(NULL, a, sizeof *a);
     s->acting--;
-    look_drained(s);
+    serve_look_drained(s);
     if (code == 0)
         http_answer(x, 200, "application/json", NULL, 0, "{\"done\":true}\n", 14);
     else if (code == ERR_NOTFOUND)
@@ -244,6 +244,8 @@ static void handle(struct serve *s, struct http_exchange *x)
         health(s, x, path);
     else if (strcmp(path, "/api/v1/agents/forget") == 0 && strcmp(method, "POST") == 0)
         act(s, x);
+    else if (serve_ask(s, x))
+        return;
     else if (!known_path(path))
         answer_error(x, 404, "not_found",
                      "there are /metrics, /metrics/hosts, /healthz, /readyz, /api/v1/… and /");
@@ -387,7 +389,7 @@ static void drain_now(void *arg)
     http_server_drain(s->tcp);
     if (s->local)
         http_server_drain(s->local);
-    look_drained(s);
+    serve_look_drained(s);
 }
 
 void serve_drain(struct serve *s, struct loop *loop, void (*done)(void *arg), void *arg)

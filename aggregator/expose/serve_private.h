@@ -38,6 +38,15 @@ struct serve {
     bool running;
 };
 
+/* ---- serve_io.c ---- */
+
+void serve_look_drained(struct serve *s); /* an act or a question has ended */
+
+/* ---- ask_io.c ---- */
+
+/* True: the request is the decide thread's, and is taken. */
+bool serve_ask(struct serve *s, struct http_exchange *x);
+
 /* ---- show_io.c: each ends the exchange ---- */
 
 void show(struct serve *s, struct http_exchange *x, const struct view *v); /* by its path */
