@@ -3,7 +3,10 @@
  * Holds are counted in the time of the samples: each verdict adds the time since the last one, when that is no
  * longer than the tolerated gap. So a batch of ten seconds counts ten seconds when it arrives; a clock that steps
  * back adds nothing and takes nothing; a gap that is too long begins the hold anew; after a restart or a hold of
- * decisions, time that passed unseen and is too long is left out, and what was counted before stays. */
+ * decisions, time that passed unseen and is too long is left out, and what was counted before stays.
+ *
+ * When our clock steps back, windows end before samples that were judged already; such a verdict is about the past and
+ * is not taken, for steps of up to ten minutes (went_back in alerts.c has the rest). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +53,13 @@ static enum alert_event event_of(const struct turn *t, struct alert *al)
 
     if (!r || al->gone)
         return EVENT_GONE;
+    if (al->m.verdict != VERDICT_NONE && al->m.data && al->m.data < al->data)
+        return EVENT_PAST;
     v = r->points && !al->summary ? by_points(al, r) : al->m.verdict;
     if (v != VERDICT_NONE) {
         al->seen = t->in->now.ms;
-        al->data = al->m.t;
+        if (al->m.data)
+            al->data = al->m.data;
     }
     switch (v) {
     case VERDICT_HOLDS: return EVENT_HOLDS;
@@ -112,14 +118,14 @@ static void count_hold(struct alert *al, const struct rule *r, int64_t t)
 
 /* ---- muting ---- */
 
-static bool in_force(enum alert_state s)
+bool alert_in_force(enum alert_state s)
 {
     return s == ALERT_FIRING || s == ALERT_CLEARING;
 }
 
 static bool active(const struct alert *al)
 {
-    return in_force(al->state);
+    return alert_in_force(al->state);
 }
 
 static bool joined(const struct rule *r, const struct alert *al, const struct alert *by)
@@ -241,27 +247,27 @@ static void notify(const struct turn *t, struct alert *al, const struct alert_ro
     buf_str(b, reason);
     buf_u8(b, 0);
     t->a->notices++;
-    t->out->notice(t->out->arg, &(struct alert_notice){
-                                    .rule = al->rule,
-                                    .labels = al->labels,
-                                    .id = al->id,
-                                    .epoch = al->epoch,
-                                    .from = from,
-                                    .to = row->to,
-                                    .row = row->number,
-                                    .severity = al->severity,
-                                    .t = t->in->now,
-                                    .since = {al->since},
-                                    .data = {al->data},
-                                    .value = al->m.value,
-                                    .threshold = al->m.threshold,
-                                    .summary = b->full ? "" : (const char *)b->data,
-                                    .description = b->full ? "" : (const char *)b->data + description,
-                                    .runbook = r ? r->runbook : "",
-                                    .reason = b->full ? "" : (const char *)b->data + why,
-                                    .suppressed = !al->told && (in_force(from) || in_force(row->to)),
-                                    .restored = al->restored,
-                                });
+    t->out->notice(t->out->arg,
+                   &(struct alert_notice){
+                       .rule = al->rule,
+                       .labels = al->labels,
+                       .id = al->id,
+                       .epoch = al->epoch,
+                       .from = from,
+                       .to = row->to,
+                       .row = row->number,
+                       .severity = al->severity,
+                       .t = t->in->now,
+                       .since = {al->since},
+                       .data = {al->data},
+                       .value = al->m.value,
+                       .threshold = al->m.threshold,
+                       .summary = b->full ? "" : (const char *)b->data,
+                       .description = b->full ? "" : (const char *)b->data + description,
+                       .runbook = r ? r->runbook : "",
+                       .reason = b->full ? "" : (const char *)b->data + why,
+                       .suppressed = !al->told && (alert_in_force(from) || alert_in_force(row->to)),
+                   });
 }
 
 void alert_apply(const struct turn *t, struct alert *al, const struct alert_row *row, const char *reason)
@@ -269,6 +275,7 @@ void alert_apply(const struct turn *t, struct alert *al, const struct alert_row 
     enum alert_state from = al->state;
     bool was_active = active(al), over = al->mute == MUTE_LIMIT;
 
+    t->a->rows[row->number]++;
     if (row->effects & DO_BEGIN)
         begin(t, al, row);
     if (row->effects & DO_FIRE)

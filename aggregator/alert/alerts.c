@@ -123,6 +123,7 @@ int alerts_reload(struct alerts *a, const struct alerts_params *p, struct buf *r
     a->rules = rules;
     a->states = v;
     a->afresh = true;
+    a->selections = p->selections;
     snprintf(a->region, sizeof a->region, "%s", p->region ? p->region : "");
     return 0;
 }
@@ -191,11 +192,49 @@ static struct alert *cell_alert(struct alerts *a, struct rule_state *rs, uint32_
     return c->alert;
 }
 
+/* Whether what was measured calls for an alert that is not there yet. */
+static bool calls(const struct turn *t, const struct rule *r, const struct measured *m)
+{
+    if (t->in->hold)
+        return false;
+    return m->verdict == VERDICT_HOLDS || (m->verdict == VERDICT_NONE && r->no_data == NO_DATA_ALERT);
+}
+
+static void take(const struct turn *t, struct alert *al, const struct measured *m)
+{
+    al->m = *m;
+    al->step = t->a->step;
+}
+
+void rule_offer(const struct turn *t, struct rule_state *rs, struct labels group, const struct measured *m)
+{
+    struct alert *al = NULL;
+    struct fingerprint id;
+
+    rs->evaluations++;
+    t->a->evaluations++;
+    if (rs->n) {
+        id = labels_fingerprint(rs->rule->name, group);
+        al = alert_find(t->a, &id);
+    }
+    if (!al && calls(t, rs->rule, m)) {
+        al = alert_make(t->a, rs, group);
+        if (al)
+            al->seen = t->in->now.ms;
+    }
+    if (al && al->of == rs)
+        take(t, al, m);
+}
+
+/* Of a ratio the groups are those below the line; what is above it may not be there yet. */
 static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const struct fact_group *g,
                  bool all)
 {
+    const struct rule *r = rs->rule;
+    const struct fact_group *above =
+        r->kind == RULE_RATIO ? facts_group_find(t->in->facts, r->selection, fact_labels(g)) : g;
     struct cell *c = &rs->cells[i];
-    uint64_t changes = fact_changes(g);
+    uint64_t changes = fact_changes(g) + (r->kind == RULE_RATIO && above ? fact_changes(above) + 1 : 0);
     struct measured m;
     struct alert *al;
 
@@ -204,15 +243,13 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
             c->alert->step = t->a->step;
         return;
     }
-    rule_measure(t->a, rs->rule, t->in, g, &m);
+    rule_measure(r, above, g, t->in->now, &t->a->sketch, &m);
     rs->evaluations++;
     t->a->evaluations++;
     c->g = g;
     c->changes = changes;
     al = cell_alert(t->a, rs, i, g);
-    if (!al &&
-        (m.verdict == VERDICT_HOLDS || (m.verdict == VERDICT_NONE && rs->rule->no_data == NO_DATA_ALERT)) &&
-        !t->in->hold) {
+    if (!al && calls(t, r, &m)) {
         al = alert_make(t->a, rs, fact_labels(g));
         if (al) {
             c->alert = al;
@@ -220,24 +257,42 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
             al->seen = t->in->now.ms;
         }
     }
-    if (al) {
-        al->m = m;
-        al->step = t->a->step;
-    }
+    if (al)
+        take(t, al, &m);
 }
 
 static void look_all(const struct turn *t, struct rule_state *rs)
 {
-    uint32_t n = facts_groups(t->in->facts, rs->rule->selection);
-    int64_t end = window_end(rs->rule->window, t->in->now);
+    const struct rule *r = rs->rule;
+    uint32_t selection = r->kind == RULE_RATIO ? r->of_selection : r->selection;
+    uint32_t n = facts_groups(t->in->facts, selection);
+    int64_t end = window_end(r->window, t->in->now);
     bool all = end != rs->slid || t->a->afresh;
 
     rs->groups = n;
     if (!cells_fit(t->a, rs, n))
         return;
     for (uint32_t i = 0; i < n; i++)
-        look(t, rs, i, facts_group_at(t->in->facts, rs->rule->selection, i), all);
+        look(t, rs, i, facts_group_at(t->in->facts, selection, i), all);
     rs->slid = end;
+    if (r->kind == RULE_ABSENT)
+        absent_look(t, rs);
+}
+
+static void look_burns(const struct turn *t, struct rule_state *rs)
+{
+    struct measured m;
+
+    rs->groups = 0;
+    for (uint32_t i = 0; i < t->in->n_burns; i++) {
+        const struct burn_fact *b = &t->in->burns[i];
+
+        if (strcmp(b->slo, rs->rule->slo))
+            continue;
+        rs->groups++;
+        rule_measure_burn(rs->rule, b, t->in->now, &m);
+        rule_offer(t, rs, b->group, &m);
+    }
 }
 
 /* An inactive alert is kept only for what it remembers. */
@@ -300,12 +355,19 @@ static void sum_up(const struct turn *t, struct rule_state *rs)
 
 /* ---- the step ---- */
 
+enum { PAST_MS = 600000 };
+
 static void step_rule(const struct turn *t, struct rule_state *rs)
 {
-    if (rs->rule->selection != RULE_NOTHING)
+    if (rs->rule->kind == RULE_COMPOSITE)
+        composite_look(t, rs);
+    else if (rs->rule->kind == RULE_BURN)
+        look_burns(t, rs);
+    else
         look_all(t, rs);
     if (t->in->hold)
         return;
+    rule_silence(t, rs);
     advance_all(t, rs);
     sum_up(t, rs);
 }
@@ -319,6 +381,8 @@ static void clamp(int64_t *t, int64_t now)
 /* The wall clock went back: marks of the wall clock that lie ahead of it would never pass. */
 static void went_back(struct alert *al, int64_t now)
 {
+    if (al->data - now > PAST_MS)
+        al->data = 0;
     clamp(&al->changed, now);
     clamp(&al->seen, now);
     clamp(&al->ended, now);

@@ -116,3 +116,40 @@ void alert_decide(const struct turn *t, const struct alert *al, const struct ale
     t->out->decision(t->out->arg, &al->id, t->in->now, text);
     cJSON_free(text);
 }
+
+enum { SILENT_MS = 600000 };
+
+void rule_silence(const struct turn *t, struct rule_state *rs)
+{
+    struct fingerprint id;
+    cJSON *o;
+    char *text;
+
+    if (rs->groups || rs->rule->kind == RULE_COMPOSITE) {
+        rs->since = 0;
+        rs->silent = false;
+        rs->matched |= rs->groups > 0;
+        return;
+    }
+    if (!rs->since || rs->since > t->in->now.ms)
+        rs->since = t->in->now.ms;
+    if (rs->silent || t->in->now.ms - rs->since < SILENT_MS || !(o = cJSON_CreateObject()))
+        return;
+    rs->silent = true;
+    id = labels_fingerprint(rs->rule->name, (struct labels){0});
+    cJSON_AddStringToObject(o, "alert", rs->rule->name);
+    cJSON_AddStringToObject(o, "event", "the rule matches nothing");
+    cJSON_AddStringToObject(o, "sentence",
+                            rs->matched ? "No series matches this rule any more: it can not fire."
+                                        : "No series has ever matched this rule: it can not fire.");
+    cJSON_AddStringToObject(o, "origin", rs->rule->origin);
+    put_json_time(o, "since", rs->since);
+    rule_json(o, rs->rule);
+    text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    if (!text)
+        return;
+    t->a->decisions++;
+    t->out->decision(t->out->arg, &id, t->in->now, text);
+    cJSON_free(text);
+}

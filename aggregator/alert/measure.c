@@ -1,5 +1,6 @@
 /* What a rule makes of a group: its window, the statistic over it, the verdict. See state.h. */
 #include <math.h>
+#include <string.h>
 
 #include "aggregator/alert/state.h"
 
@@ -22,54 +23,126 @@ static void no_verdict(struct measured *m, const char *why)
     m->why = why;
 }
 
-/* The statistic over a window; NaN and a reason in m->why when it has no value. */
-static double statistic(const struct rule *r, const struct fact_bucket *b, double seconds, struct measured *m)
+void measured_judge(const struct rule *r, struct measured *m)
 {
-    switch (r->kind) {
-    case RULE_LAST: return b->last;
-    case RULE_AVG: return b->sum / (double)b->n;
-    case RULE_MIN: return b->min;
-    case RULE_MAX: return b->max;
-    case RULE_SUM:
-    case RULE_INCREASE: return b->sum;
-    case RULE_RATE: return b->sum / seconds;
-    default: break;
-    }
-    m->why = "this statistic is not known";
-    return NAN;
+    m->threshold = condition_bound(&r->condition, m->value);
+    m->verdict = condition_judge(&r->condition, m->value);
 }
 
-void rule_measure(struct alerts *a, const struct rule *r, const struct alert_input *in,
-                  const struct fact_group *g, struct measured *m)
+static const enum statistic statistics[RULE_KINDS] = {
+    [RULE_LAST] = STAT_LAST,         [RULE_AVG] = STAT_AVG,
+    [RULE_MIN] = STAT_MIN,           [RULE_MAX] = STAT_MAX,
+    [RULE_SUM] = STAT_SUM,           [RULE_RATE] = STAT_RATE,
+    [RULE_INCREASE] = STAT_INCREASE, [RULE_PERCENTILE] = STAT_PERCENTILE,
+    [RULE_RATIO] = STAT_RATIO,       [RULE_SHARE] = STAT_SHARE,
+    [RULE_FORECAST] = STAT_FORECAST, [RULE_CHANGE] = STAT_CHANGE,
+};
+
+static void from_answer(const struct rule *r, const struct statistic_answer *x, struct measured *m)
+{
+    m->n = x->n;
+    m->from = x->from;
+    m->to = x->to;
+    m->held_steps = x->cover.held;
+    m->of_steps = x->cover.of;
+    if (x->newest)
+        m->t = m->data = x->newest;
+    m->value = x->value;
+    if (!x->has)
+        no_verdict(m, x->why ? x->why : "there is no value");
+    else if (x->n < r->min_count)
+        no_verdict(m, "fewer values in the window than min_count");
+    else if (isnan(x->value))
+        no_verdict(m, "the value is not a number");
+}
+
+/* Of a counted or absent group: how many of its series brought a sample within the window. */
+static void measure_series(const struct rule *r, const struct fact_group *g, struct wall now,
+                           struct measured *m)
 {
     struct fact_bucket b;
     struct fact_cover cover;
-    int64_t now = in->now.ms;
 
-    (void)a;
-    *m = (struct measured){.t = fact_newest(g), .to = window_end(r->window, in->now)};
-    m->from = m->to - span_to_ms(r->window);
-    m->threshold = NAN;
+    statistic_window(g, r->window, now, &m->from, &m->to);
     if (facts_window(g, m->from, m->to, &b, NULL, &cover) != 0) {
         no_verdict(m, "the window could not be read");
         return;
     }
+    m->t = now.ms;
+    m->data = b.last_t;
     m->n = b.n;
     m->held_steps = cover.held;
     m->of_steps = cover.of;
-    if (!b.n) {
-        no_verdict(m, "no sample in the window");
-        return;
-    }
-    if (b.n < r->min_count) {
+    m->value = b.n ? b.series : 0;
+    if (r->kind == RULE_COUNT && b.n < r->min_count)
         no_verdict(m, "fewer values in the window than min_count");
+    else if (r->kind == RULE_ABSENT)
+        m->verdict = b.n ? VERDICT_CLEAR : VERDICT_HOLDS;
+}
+
+void rule_measure(const struct rule *r, const struct fact_group *g, const struct fact_group *of,
+                  struct wall now, struct sketch *scratch, struct measured *m)
+{
+    const struct statistic_ask ask = {
+        .what = statistics[r->kind],
+        .window = r->window,
+        .quantile = r->quantile,
+        .bound = r->bound,
+        .horizon = r->horizon,
+        .before = r->before,
+    };
+    struct statistic_answer answer;
+
+    *m = (struct measured){.t = now.ms, .value = NAN, .threshold = NAN, .verdict = VERDICT_BETWEEN};
+    if (r->kind == RULE_COUNT || r->kind == RULE_ABSENT) {
+        measure_series(r, g, now, m);
+    } else {
+        statistic_measure(&ask, g, of, now, scratch, &answer);
+        from_answer(r, &answer, m);
+    }
+    if (m->verdict == VERDICT_BETWEEN && r->condition.op != COMPARE_NONE)
+        measured_judge(r, m);
+}
+
+/* ---- burns ---- */
+
+static const struct burn_window *burn_window(const struct burn_fact *b, struct span window)
+{
+    for (int i = 0; i < BURN_WINDOWS; i++) {
+        if (b->w[i].window.ns == window.ns)
+            return &b->w[i];
+    }
+    return NULL;
+}
+
+/* Little traffic is judged by what is certain of its burn, the lower bound. */
+static double burn_of(const struct burn_window *w)
+{
+    return w->enough ? w->burn : w->burn_least;
+}
+
+void rule_measure_burn(const struct rule *r, const struct burn_fact *b, struct wall now, struct measured *m)
+{
+    const struct burn_window *l = burn_window(b, r->burn_long), *s = burn_window(b, r->burn_short);
+    double vl, vs;
+
+    *m = (struct measured){
+        .t = now.ms, .value = NAN, .threshold = NAN, .from = now.ms - span_to_ms(r->burn_long), .to = now.ms};
+    if (!l || !s) {
+        no_verdict(m, "the objective has no such window");
         return;
     }
-    m->value = statistic(r, &b, (double)((now < m->to ? now : m->to) - m->from) / 1000, m);
-    if (isnan(m->value)) {
-        no_verdict(m, m->why ? m->why : "the value is not a number");
+    m->n = l->total;
+    vl = burn_of(l);
+    vs = burn_of(s);
+    if (isnan(vl) || isnan(vs)) {
+        no_verdict(m, "no events in one of the two windows");
         return;
     }
-    m->threshold = condition_bound(&r->condition, m->value);
-    m->verdict = condition_judge(&r->condition, m->value);
+    if (l->total < r->min_count) {
+        no_verdict(m, "fewer events in the long window than min_count");
+        return;
+    }
+    m->value = vl < vs ? vl : vs; /* both have to exceed */
+    measured_judge(r, m);
 }

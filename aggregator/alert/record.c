@@ -211,7 +211,6 @@ static void fill_in(struct alert *al, const cJSON *o)
     al->told = whole(o, "told") != 0;
     al->summary = whole(o, "summary") != 0;
     al->resumed = true;
-    al->restored = true;
     al->stored = al->held;
 }
 

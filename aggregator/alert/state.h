@@ -5,13 +5,15 @@
 #define SB_ALERT_STATE_H
 
 #include "aggregator/alert/rule.h"
+#include "aggregator/alert/statistics.h"
 #include "aggregator/alert/table.h"
 #include "common/base/map.h"
 
 /* What a rule makes of a group now. */
 struct measured {
     double value, threshold;
-    int64_t t; /* wall ms that the hold goes by: of the newest sample; now, where there is none to go by */
+    int64_t t;    /* wall ms that the hold goes by: of the newest sample; now, where there is none to go by */
+    int64_t data; /* wall ms of the newest sample in the window; 0: not known */
     uint64_t n;
     int64_t from, to; /* the window */
     enum verdict verdict;
@@ -52,7 +54,7 @@ struct alert {
     int64_t muted_from; /* wall ms at which a suppressor was last seen firing */
     bool told;          /* of this firing */
     bool resumed;       /* the time that passed is not counted: after a restart or a hold */
-    bool restored, gone, summary;
+    bool gone, summary;
     uint64_t step;  /* at which its group was last met */
     int64_t stored; /* held, as the last record has it; -1: no record */
     bool dirty;     /* a record is due */
@@ -77,6 +79,7 @@ struct rule_state {
     uint64_t evaluations, transitions, errors, refused;
     uint32_t groups;
     int64_t since; /* wall ms since when it matches nothing; 0: it matches */
+    bool silent;   /* that was told */
     bool matched;  /* ever */
 };
 
@@ -90,6 +93,7 @@ struct alerts {
     struct map ids;            /* fingerprint -> alert */
     struct alert *orphans;
     uint32_t n_alerts;
+    const struct selections *selections;
     char region[64];
     uint64_t step;
     int64_t started, last; /* wall ms of the first and of the last step */
@@ -97,19 +101,29 @@ struct alerts {
     bool afresh;           /* all cells are to be measured again */
     uint64_t damaged, foreign, restored, no_memory, steps, holds, evaluations, notices, records, decisions;
     uint64_t backwards;
+    uint64_t rows[ALERT_ROW_MOST + 1]; /* how often each row followed */
     struct sketch *scratch;
     struct sketch sketch;
     struct buf text; /* scratch of a notice */
 };
 
+struct turn { /* one step */
+    struct alerts *a;
+    const struct alert_input *in;
+    const struct alert_effects *out;
+};
+
+bool alert_in_force(enum alert_state s); /* firing or clearing */
+
 /* ---- measure.c ---- */
 
 /* The end of the window that holds now, cut as facts are. */
 int64_t window_end(struct span window, struct wall now);
-void rule_measure(struct alerts *a, const struct rule *r, const struct alert_input *in,
-                  const struct fact_group *g, struct measured *out);
-void rule_measure_burn(const struct rule *r, const struct burn_fact *b, struct wall now,
-                       struct measured *out);
+/* g: the group; of ratio: above the line (NULL: not there), and of: below it. */
+void rule_measure(const struct rule *r, const struct fact_group *g, const struct fact_group *of,
+                  struct wall now, struct sketch *scratch, struct measured *m);
+void rule_measure_burn(const struct rule *r, const struct burn_fact *b, struct wall now, struct measured *m);
+void measured_judge(const struct rule *r, struct measured *m); /* threshold and verdict of m->value */
 
 /* ---- keep.c: alerts ---- */
 
@@ -124,13 +138,15 @@ void alert_state_set(struct alert *al, enum alert_state s);
 /* alerts.c: an alert that was made elsewhere belongs to this rule; anew: its holds begin at 0. */
 void rule_state_adopt(struct rule_state *to, struct alert *al, bool anew);
 
+/* What was measured of a group without a cell: its alert, made if need be, takes it. */
+/* Tells once of a rule that has matched nothing for a while. */
+void rule_silence(const struct turn *t, struct rule_state *rs);
+void rule_offer(const struct turn *t, struct rule_state *rs, struct labels group, const struct measured *m);
+void composite_look(const struct turn *t, struct rule_state *rs);
+void absent_look(const struct turn *t, struct rule_state *rs);
+
 /* ---- advance.c: one alert, one step ---- */
 
-struct turn { /* of one step */
-    struct alerts *a;
-    const struct alert_input *in;
-    const struct alert_effects *out;
-};
 void alert_advance(const struct turn *t, struct alert *al);
 void alert_apply(const struct turn *t, struct alert *al, const struct alert_row *row, const char *reason);
 

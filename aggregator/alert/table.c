@@ -88,12 +88,19 @@ const size_t alert_table_rows = sizeof alert_table / sizeof *alert_table;
 const char *alert_event_name(enum alert_event e)
 {
     static const char *const names[EVENTS] = {
-        [EVENT_HOLDS] = "the condition holds",       [EVENT_BETWEEN] = "neither condition holds",
-        [EVENT_CLEAR] = "the clear condition holds", [EVENT_MISSING] = "no data (keep)",
-        [EVENT_MISSING_ALERT] = "no data (alert)",   [EVENT_MISSING_OK] = "no data (ok)",
-        [EVENT_STALE] = "no data for `forget`",      [EVENT_GONE] = "the rule is gone",
-        [EVENT_WAITED] = "`suppress_wait` is over",  [EVENT_RELEASED] = "suppressor and extension are over",
-        [EVENT_ROOM] = "room within `limit`",        [EVENT_FLAPS] = "fired too often",
+        [EVENT_HOLDS] = "the condition holds",
+        [EVENT_BETWEEN] = "neither condition holds",
+        [EVENT_CLEAR] = "the clear condition holds",
+        [EVENT_MISSING] = "no data (keep)",
+        [EVENT_MISSING_ALERT] = "no data (alert)",
+        [EVENT_MISSING_OK] = "no data (ok)",
+        [EVENT_STALE] = "no data for `forget`",
+        [EVENT_GONE] = "the rule is gone",
+        [EVENT_WAITED] = "`suppress_wait` is over",
+        [EVENT_RELEASED] = "suppressor and extension are over",
+        [EVENT_ROOM] = "room within `limit`",
+        [EVENT_FLAPS] = "fired too often",
+        [EVENT_PAST] = "measured before what was judged",
     };
 
     return names[e];

@@ -22,6 +22,7 @@ enum alert_event {
     EVENT_RELEASED,      /* its suppressor is over, and so is suppress_extend */
     EVENT_ROOM,          /* others ended: it is within the limit again */
     EVENT_FLAPS,         /* it fired too often in a row */
+    EVENT_PAST,          /* what was measured is older than what was judged already: no row follows */
     EVENTS
 };
 const char *alert_event_name(enum alert_event e);
@@ -35,6 +36,8 @@ enum {
     DO_TELL = 16,   /* others hear of it */
     DO_PREVENT = 32 /* a page was prevented: kept as a decision */
 };
+
+enum { ALERT_ROW_MOST = 43 };
 
 struct alert_row {
     int number;

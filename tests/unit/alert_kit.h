@@ -70,7 +70,7 @@ static inline void kit_open(struct kit *k, const char *rules)
     buf_init(&k->decisions, NULL, 64 << 20);
     k->records = calloc(KIT_RECORDS, sizeof *k->records);
     k->config = kit_config(k, rules);
-    if (!k->config || rig_open(&k->rig, k->config, "eu", &k->mem, &k->report, &k->e) != 0)
+    if (!k->config || rig_open(&k->rig, k->config, "here", &k->mem, &k->report, &k->e) != 0)
         fail_msg("rules refused: %s\n%s", k->e.text, buf_text(&k->report));
 }
 
@@ -104,17 +104,16 @@ static inline void kit_notice(void *arg, const struct alert_notice *n)
     kit_span_text(k->at, at);
     buf_init(&b, NULL, 4096);
     for (uint32_t i = 0; i < n->labels.n; i++) {
-        static const char *const usual[] = {"alertname", "severity", "region", "team"};
-        bool shown = true;
+        static const char *const usual[] = {"alertname", "severity", "team"};
+        bool shown = strcmp(n->labels.v[i].value, "here");
 
-        for (size_t u = 0; u < 4; u++)
+        for (size_t u = 0; u < 3; u++)
             shown = shown && strcmp(usual[u], n->labels.v[i].name);
         if (shown)
             buf_fmt(&b, "%s%s=%s", b.len ? "," : "", n->labels.v[i].name, n->labels.v[i].value);
     }
-    buf_fmt(&k->log, "%s %s{%s} %s -> %s row %d%s%s\n", at, n->rule, buf_text(&b), alert_state_name(n->from),
-            alert_state_name(n->to), n->row, n->suppressed ? " suppressed" : "",
-            n->restored ? " restored" : "");
+    buf_fmt(&k->log, "%s %s{%s} %s -> %s row %d%s\n", at, n->rule, buf_text(&b), alert_state_name(n->from),
+            alert_state_name(n->to), n->row, n->suppressed ? " suppressed" : "");
     buf_free(&b);
     k->notices++;
     k->last_epoch = n->epoch;
@@ -143,6 +142,7 @@ static inline void kit_record(void *arg, struct bytes key, struct bytes value)
     k->records[i].value = NULL;
     if (!value.p) {
         k->records[i] = k->records[--k->n_records];
+        k->records[k->n_records].value = NULL;
         return;
     }
     k->records[i].value = malloc(value.n + 1);
@@ -244,6 +244,25 @@ static inline void kit_step(struct kit *k)
     rig_step(&k->rig, (struct wall){KIT_START + k->at + k->offset}, k->hold, &out);
 }
 
+/* Another configuration, as by SIGHUP. */
+static inline void kit_reload(struct kit *k, const char *rules)
+{
+    struct config *fresh = kit_config(k, rules);
+    struct selections *list = selections_new(&k->mem);
+    struct alerts_params p = {.config = fresh, .selections = list, .mem = &k->mem, .region = "here"};
+
+    if (!fresh || !list || alert_selections(fresh, list, &k->e) != 0)
+        fail_msg("rules refused: %s", k->e.text);
+    assert_int_equal(facts_turn(k->rig.facts, list), 0);
+    assert_int_equal(alerts_reload(k->rig.alerts, &p, &k->report, &k->e), 0);
+    trial_feed_free(&k->rig.feed);
+    k->rig.feed = trial_feed_new(list, &k->mem);
+    selections_free(&k->rig.selections);
+    k->rig.selections = list;
+    config_free(&k->config);
+    k->config = fresh;
+}
+
 /* Goes on to a time, a step each second, and does the step of that time too. */
 static inline void kit_until(struct kit *k, int64_t seconds)
 {
@@ -256,8 +275,10 @@ static inline void kit_until(struct kit *k, int64_t seconds)
 static inline void kit_restart(struct kit *k, const char *rules)
 {
     struct config *fresh = rules ? kit_config(k, rules) : NULL;
-    struct alerts_params p = {
-        .config = fresh ? fresh : k->config, .selections = k->rig.selections, .mem = &k->mem, .region = "eu"};
+    struct alerts_params p = {.config = fresh ? fresh : k->config,
+                              .selections = k->rig.selections,
+                              .mem = &k->mem,
+                              .region = "here"};
 
     alerts_free(&k->rig.alerts);
     k->rig.alerts = alerts_new(&p, &k->report, &k->e);

@@ -168,7 +168,7 @@ static inline void kit_file(const char *name, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-/* The ini text with %s in it replaced by the working folder. */
+/* The text with each ^ in it replaced by the working folder. */
 static inline char *kit_here(char *out, size_t room, const char *fmt)
 {
     char cwd[512], *at = out;
@@ -176,7 +176,7 @@ static inline char *kit_here(char *out, size_t room, const char *fmt)
     if (!getcwd(cwd, sizeof cwd))
         abort();
     for (; *fmt && (size_t)(at - out) + 1 < room; fmt++) {
-        if (*fmt == '@')
+        if (*fmt == '^')
             at += snprintf(at, room - (size_t)(at - out), "%s", cwd);
         else
             *at++ = *fmt;

@@ -184,7 +184,7 @@ static void test_webhook(void **state)
     kit_file("auth.secret", "Bearer abc\n");
     kit_open(&k, kit_here(ini, sizeof ini,
                           "[receiver a]\ntype = webhook\nurl = https://hooks.example.com/x?y=1\n"
-                          "secret = file:@/hook.secret\nauthorization = file:@/auth.secret\n"));
+                          "secret = file:^/hook.secret\nauthorization = file:^/auth.secret\n"));
     assert_int_equal(kit_prepare(&k, &kit_notification), 1);
     assert_string_equal(k.calls[0].method, "POST");
     assert_string_equal(k.calls[0].url, "https://hooks.example.com/x?y=1");
