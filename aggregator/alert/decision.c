@@ -107,7 +107,8 @@ void alert_decide(const struct turn *t, const struct alert *al, const struct ale
     measured_json(o, &al->m);
     if (al->of)
         rule_json(o, al->of->rule);
-    samples_json(o, t->in, al);
+    if (al->mute != MUTE_LIMIT) /* in a storm, short: what is told of one by one shows its samples */
+        samples_json(o, t->in, al);
     text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (!text)
