@@ -36,6 +36,7 @@ static const enum statistic statistics[RULE_KINDS] = {
     [RULE_INCREASE] = STAT_INCREASE, [RULE_PERCENTILE] = STAT_PERCENTILE,
     [RULE_RATIO] = STAT_RATIO,       [RULE_SHARE] = STAT_SHARE,
     [RULE_FORECAST] = STAT_FORECAST, [RULE_CHANGE] = STAT_CHANGE,
+    [RULE_UNTIL] = STAT_UNTIL,       [RULE_AGE] = STAT_AGE,
 };
 
 static void from_answer(const struct rule *r, const struct statistic_answer *x, struct measured *m)

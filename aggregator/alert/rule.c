@@ -18,7 +18,8 @@ static const char *const kinds[RULE_KINDS] = {
     [RULE_RATIO] = "ratio",       [RULE_SHARE] = "share",
     [RULE_BURN] = "burn",         [RULE_FORECAST] = "forecast",
     [RULE_CHANGE] = "change",     [RULE_COUNT] = "count",
-    [RULE_ABSENT] = "absent",     [RULE_COMPOSITE] = "composite",
+    [RULE_ABSENT] = "absent",     [RULE_UNTIL] = "until",
+    [RULE_AGE] = "age",           [RULE_COMPOSITE] = "composite",
 };
 
 const char *rule_kind_name(enum rule_kind k)
@@ -156,7 +157,8 @@ static void read_window(struct reading *rd)
 {
     struct rule *r = rd->r;
     bool given = option_set(rd->s, "window");
-    bool looks_back = r->kind == RULE_LAST || r->kind == RULE_COUNT || r->kind == RULE_ABSENT;
+    bool looks_back = r->kind == RULE_LAST || r->kind == RULE_COUNT || r->kind == RULE_ABSENT ||
+                      r->kind == RULE_UNTIL || r->kind == RULE_AGE;
 
     if (given)
         r->window = option_span(rd->s, "window");

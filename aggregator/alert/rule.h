@@ -20,6 +20,8 @@ enum rule_kind {
     RULE_BURN,
     RULE_FORECAST,
     RULE_CHANGE,
+    RULE_UNTIL,
+    RULE_AGE,
     RULE_COUNT,
     RULE_ABSENT,
     RULE_COMPOSITE, /* written as `when =`, not as a statistic */

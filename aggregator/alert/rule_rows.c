@@ -22,7 +22,8 @@ static const struct option_row rows[] = {
          "Labels to group by, an alert for each group; *: each series for itself; empty: all in one."},
     {.key = "statistic",
      .type = OPT_CHOICE,
-     .choices = "last avg min max sum rate increase percentile ratio share burn forecast change count absent",
+     .choices = "last avg min max sum rate increase percentile ratio share burn forecast change until age "
+                "count absent",
      .dflt = "last",
      .reloadable = true,
      .sentence = "What is made of the values in the window."},
@@ -31,8 +32,8 @@ static const struct option_row rows[] = {
      .reloadable = true,
      .min = 10 * SECONDS,
      .max = 30 * DAYS,
-     .sentence =
-         "How far back the statistic looks; default 5m for last, count and absent, needed by the others."},
+     .sentence = "How far back the statistic looks; default 5m for last, until, age, count and absent, "
+                 "needed by the others."},
     {.key = "quantile",
      .type = OPT_RATIO,
      .dflt = "0.95",

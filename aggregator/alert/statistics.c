@@ -239,6 +239,19 @@ static double ratio(struct asking *k, const struct fact_group *of)
     return k->b.n || k->b.sum != 0 ? amount(fact_group_kind(k->g), &k->b) / b : 0;
 }
 
+/* ---- time stamps ---- */
+
+static double stamp(struct asking *k)
+{
+    double seconds = (double)k->now / 1000;
+
+    if (fact_group_kind(k->g) != FACT_GAUGE)
+        return none(k, "only a gauge is a time stamp");
+    if (k->ask->what == STAT_AGE)
+        return k->b.last == 0 ? 0 : seconds - k->b.last;
+    return k->b.last == 0 ? none(k, "0: there is no such time") : k->b.last - seconds;
+}
+
 /* ---- all ---- */
 
 static double value_of(struct asking *k, const struct fact_group *of)
@@ -257,6 +270,8 @@ static double value_of(struct asking *k, const struct fact_group *of)
     case STAT_RATIO: return ratio(k, of);
     case STAT_FORECAST: return forecast(k);
     case STAT_CHANGE: return change(k);
+    case STAT_UNTIL:
+    case STAT_AGE: return stamp(k);
     case STATISTICS: break;
     }
     return none(k, "this statistic is not known");

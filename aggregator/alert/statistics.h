@@ -16,6 +16,10 @@
  *   ratio      mean to mean                increase to increase     values to values
  *   forecast   of the steps' means         of the readings          of the steps' means
  *   change     of the mean                 of the rate              of the mean
+ *   until age  now to the newest value     -                        -
+ *
+ * until and age read a gauge as a time stamp in seconds since 1970: how long it is until then, or since. 0 stands
+ * for none: there is no until, and the age is 0.
  *
  * A window ends with the step that holds `now`, so that the newest sample is always in it. A rate is per second
  * of the time that the samples cover: what has not arrived yet does not lower it. */
@@ -38,6 +42,8 @@ enum statistic {
     STAT_RATIO,
     STAT_FORECAST,
     STAT_CHANGE,
+    STAT_UNTIL,
+    STAT_AGE,
     STATISTICS
 };
 

@@ -113,6 +113,30 @@ static void of_a_gauge(void **state)
     kit_close(&k);
 }
 
+static void time_stamps(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, FACT_GAUGE, 900);
+    tell(&k, 0, 5000, (double)(base / 1000 + 86400), 0);
+    k.now.ms = base + 10000;
+    close_to(value(&k, STAT_UNTIL, 60), 86390);
+    close_to(value(&k, STAT_AGE, 60), -86390);
+    k.now.ms = base + 20000; /* it goes on without samples */
+    close_to(value(&k, STAT_UNTIL, 60), 86380);
+    tell(&k, 0, 25000, 0, 0); /* none */
+    k.now.ms = base + 30000;
+    assert_true(isnan(value(&k, STAT_UNTIL, 60)));
+    assert_true(value(&k, STAT_AGE, 60) == 0);
+    kit_close(&k);
+    kit_open(&k, FACT_COUNTER, 900);
+    tell(&k, 0, 5000, 1, 1);
+    k.now.ms = base + 10000;
+    assert_true(isnan(value(&k, STAT_AGE, 60)));
+    kit_close(&k);
+}
+
 static void nothing_known_says_why(void **state)
 {
     struct statistic_answer out;
@@ -323,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_a_gauge),
+        cmocka_unit_test(time_stamps),
         cmocka_unit_test(nothing_known_says_why),
         cmocka_unit_test(rates_know_what_has_arrived),
         cmocka_unit_test(ratios),
