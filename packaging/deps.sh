@@ -10,7 +10,7 @@ libsqlite3-dev libcjson-dev libprotobuf-c-dev zlib1g-dev protobuf-c-compiler pro
 tzdata"
 tests_apt="clang libclang-rt-14-dev llvm clang-format-14 libcmocka-dev python3-pytest python3-msgpack python3-zstandard
 python3-protobuf curl prometheus prometheus-node-exporter nginx-light debootstrap rpm
-debhelper systemd sqlite3 procps iproute2 man-db"
+prometheus-alertmanager python3-aiosmtpd python3-botocore debhelper systemd sqlite3 procps iproute2 man-db"
 run_dnf="gcc make pkgconf-pkg-config libevent-devel msgpack-devel libzstd-devel libcurl-devel openssl-devel inih-devel
 sqlite-devel cjson-devel protobuf-c-devel zlib-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis
 tzdata"

@@ -96,19 +96,30 @@ struct workers *receiver_workers(struct receiver *r, struct loop *l, struct err 
     return r->workers;
 }
 
+static void scrub(char *text, const char *secret)
+{
+    size_t n = strlen(secret), len = strlen(text);
+
+    for (size_t at = 0; n >= SCRUB_LEAST && at < len; at++) {
+        size_t same = 0;
+
+        while (same < n && at + same < len && text[at + same] == secret[same])
+            same++;
+        if (same == n || (same >= SCRUB_LEAST && at + same == len))
+            memset(text + at, '*', same);
+    }
+}
+
+/* Of an address its path too, of "Bearer token" the token: a service may repeat that part alone. */
 void receiver_scrub(const struct receiver *r, char *text)
 {
     for (size_t i = 0; i < TELLING_SECRETS && r->secrets[i]; i++) {
-        const char *secret = r->secrets[i];
-        size_t n = strlen(secret), len = strlen(text);
+        const char *secret = r->secrets[i], *host = strstr(secret, "://"), *blank = strrchr(secret, ' ');
 
-        for (size_t at = 0; n >= SCRUB_LEAST && at < len; at++) {
-            size_t same = 0;
-
-            while (same < n && at + same < len && text[at + same] == secret[same])
-                same++;
-            if (same == n || (same >= SCRUB_LEAST && at + same == len))
-                memset(text + at, '*', same);
-        }
+        scrub(text, secret);
+        if (host && strchr(host + 3, '/'))
+            scrub(text, strchr(host + 3, '/'));
+        if (blank)
+            scrub(text, blank + 1);
     }
 }
