@@ -140,7 +140,7 @@ static void test_when(void **state)
         {"(a or b) and c", "00000111"},
         {"2 of (a, b, c)", "00010111"},
         {"1 of (a)", "01"},
-        {"2 of (a and b, c, not a)", "00101001"},
+        {"2 of (a and b, c, not a)", "00001011"},
         {"not not a", "01"},
         {"5xx and 2of", "0001"},
     };
