@@ -179,7 +179,7 @@ struct tracking { /* in struct series_set */
     struct track_step *spare;
     uint32_t n_spare;
     uint64_t n_steps; /* open, due and taken */
-    uint64_t lost[TRACK_LOSSES], gaps_opened, gaps_filled, gaps_closed, corrected, told, n_groups, n_readings;
+    uint64_t lost[TRACK_LOSSES], gaps_closed, corrected, told, n_groups, n_readings;
 };
 
 struct series_set {

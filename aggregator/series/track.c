@@ -208,7 +208,7 @@ static void remake_feeds(struct series_set *s)
         drop_old_feeds(s, x);
         for (uint32_t i = 0; i < t->n; i++) {
             if (t->tracks[i] && t->tracks[i]->fresh &&
-                feed_make(s, x, t->tracks[i], s->received ? s->received : INT64_MIN) != 0)
+                feed_make(s, x, t->tracks[i], x->reading ? x->reading->last.at : INT64_MIN) != 0)
                 t->lost[TRACK_MEMORY]++;
         }
     }

@@ -49,13 +49,10 @@ static void gap_open(struct series_set *s, struct reading *r, const struct point
     struct tracking *t = &s->tracking;
     uint32_t i;
 
-    if (adjacent(a, b))
-        return;
     if (!r->gaps && !(r->gaps = mem_array(s->mem, GAPS_MOST, sizeof *r->gaps))) {
         t->lost[TRACK_MEMORY]++;
         return;
     }
-    t->gaps_opened++;
     if (r->n_gaps == GAPS_MOST) {
         t->gaps_closed++;
         if (a->t < r->gaps[0].a.t)
@@ -68,7 +65,18 @@ static void gap_open(struct series_set *s, struct reading *r, const struct point
     r->n_gaps++;
 }
 
-/* A late reading: into the gap that it lies in. */
+/* What was left open for the rest of a batch, once another one is there. */
+static void gaps_settle(struct series_set *s, struct reading *r, const struct point *p)
+{
+    for (uint32_t i = r->n_gaps; i-- > 0;) {
+        const struct gap *g = &r->gaps[i];
+
+        if (adjacent(&g->a, &g->b) && (g->a.seq != p->seq || g->a.epoch != p->epoch))
+            gap_close(s, r, i);
+    }
+}
+
+/* A late reading: into the gap that it lies in. Behind it there may be more of its batch. */
 static void cut(struct series_set *s, struct reading *r, const struct point *p, reading_spread fn, void *arg)
 {
     for (uint32_t i = 0; i < r->n_gaps; i++) {
@@ -80,10 +88,11 @@ static void cut(struct series_set *s, struct reading *r, const struct point *p, 
         put(&g.a, p, g.b.at, 1, fn, arg);
         put(p, &g.b, g.b.at, 1, fn, arg);
         s->tracking.corrected++;
-        s->tracking.gaps_filled += adjacent(&g.a, p) && adjacent(p, &g.b);
         gap_close(s, r, i);
-        gap_open(s, r, &g.a, p);
-        gap_open(s, r, p, &g.b);
+        if (!adjacent(&g.a, p))
+            gap_open(s, r, &g.a, p);
+        if (g.b.seq != p->seq || g.b.epoch != p->epoch)
+            gap_open(s, r, p, &g.b);
         return;
     }
     s->tracking.lost[TRACK_LATE] += p->t != r->last.t && p->t != r->first.t;
@@ -96,9 +105,12 @@ bool reading_take(struct series_set *s, struct reading *r, const struct point *p
         r->first = r->last = *p;
         return true;
     }
+    if (r->n_gaps)
+        gaps_settle(s, r, p);
     if (p->t > r->last.t) {
         put(&r->last, p, p->at, 1, fn, arg);
-        gap_open(s, r, &r->last, p);
+        if (!adjacent(&r->last, p))
+            gap_open(s, r, &r->last, p);
         r->last = *p;
         return true;
     }
