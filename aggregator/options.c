@@ -61,6 +61,7 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
     out[n++] = http_section;
     out[n++] = percentile_section;
     out[n++] = history_section;
+    out[n++] = retention_section;
     out[n++] = slo_section;
     out[n++] = alert_section;
     out[n++] = (struct section_row){.name = receiver_section_name,

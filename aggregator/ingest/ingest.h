@@ -13,8 +13,9 @@
 #include "common/daemon/log.h"
 #include "common/net/loop.h"
 
-extern const struct section_row ingest_section; /* [ingest] */
-extern const struct section_row token_section;  /* [token NAME] */
+extern const struct section_row ingest_section;    /* [ingest] */
+extern const struct section_row token_section;     /* [token NAME] */
+extern const struct section_row retention_section; /* [retention ENV] */
 
 /* Mistakes across options of [ingest] and [token]. 0 or ERR_CONFIG. */
 int ingest_check(const struct config *config, struct buf *report, struct err *e);

@@ -26,6 +26,7 @@ static void read_options(struct ingest *g, const struct config *config)
     g->keep = option_span(s, "keep");
     g->persist_every = option_span(s, "persist");
     g->stale_after = option_span(config_section(config, "aggregator"), "stale_after");
+    retention_read(config, g->retentions, &g->retention);
 }
 
 static enum auth_kind kind_of(const struct config *config)
@@ -87,6 +88,7 @@ static void tick(void *arg)
         ingest_persist(g);
     }
     ingest_renew(g);
+    history_tend(g->history, &g->retention, loop_wall(g->loop));
     ingest_gained(g); /* groups may have gone */
     timer_set(g->tick, g->persist_every.ns < span_ms(TICK_MS).ns ? g->persist_every : span_ms(TICK_MS));
 }

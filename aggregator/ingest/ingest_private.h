@@ -10,6 +10,7 @@
 #include "aggregator/ingest/figures.h"
 #include "aggregator/ingest/ingest.h"
 #include "aggregator/ingest/intake.h"
+#include "aggregator/ingest/retention.h"
 #include "aggregator/store/history.h"
 #include "aggregator/store/journal.h"
 #include "common/base/map.h"
@@ -47,6 +48,8 @@ struct ingest {
     struct auth auth;
     bool use_cn;
     struct span keep, persist_every, stale_after;
+    struct history_keep retention; /* retention.c; borrows the next one */
+    struct history_keep_env retentions[RETENTIONS];
     struct tls_server *tls;
     struct http_server *http;
     unsigned port; /* any thread */
@@ -81,6 +84,7 @@ void ingest_persist(struct ingest *g);               /* when it is due and possi
 /* ---- tell_io.c ---- */
 void ingest_gained(struct ingest *g);              /* a batch was applied: it is told of soon */
 void ingest_tell(struct ingest *g, bool restored); /* now, all */
+void ingest_tell_stored(struct ingest *g);         /* at start, after the replay */
 void ingest_tell_soon(void *arg);                  /* the timer's */
 
 /* ---- renew_io.c ---- */

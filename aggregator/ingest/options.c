@@ -3,6 +3,7 @@
 
 #include "aggregator/ingest/auth.h"
 #include "aggregator/ingest/ingest.h"
+#include "aggregator/ingest/retention.h"
 #include "common/net/host.h"
 
 #define MIN_S 1000000000LL
@@ -200,5 +201,7 @@ int ingest_check(const struct config *config, struct buf *report, struct err *e)
             rc = ERR_CONFIG;
     if (token && !config_named(config, "token", 0))
         rc = config_complain(report, s, "auth", e, "is token, but there is no [token NAME] section");
+    if (retention_check(config, report, e) != 0)
+        rc = ERR_CONFIG;
     return rc;
 }

@@ -271,6 +271,7 @@ int ingest_restore(struct ingest *g, struct err *e)
         return rc;
     tell_gone(&r);
     series_advance(g->series, clock_wall());
+    ingest_tell_stored(g);
     LOG(g->log, r.unreadable + r.bad_definitions + r.bad_watermarks ? LOG_ERROR : LOG_INFO, "ingest",
         "restored", kv_i("persisted", g->persisted), kv_i("position", g->position),
         kv_u("replayed", g->f.replayed), kv_u("unreadable", r.unreadable),
@@ -378,17 +379,28 @@ static int put_record(void *arg, struct bytes key, struct bytes value)
     return history_put(arg, key, value);
 }
 
-static int put_group(void *arg, const struct series_group *group)
+static int put_group(void *arg, const struct series_group *from)
 {
-    (void)arg, (void)group;
-    return 0;
+    struct ingest *g = arg;
+    struct history_group to = {.handle = from->handle,
+                               .kind = from->kind,
+                               .selection = from->selection.text,
+                               .metric = from->selection.metric,
+                               .match = from->selection.match,
+                               .by = from->selection.by,
+                               .env = from->env,
+                               .labels = from->labels,
+                               .now = loop_wall(g->loop)};
+
+    return history_group(g->history, &to);
 }
 
 static int put_gain(void *arg, uint32_t handle, enum fact_kind kind, int64_t start,
                     const struct fact_bucket *gain)
 {
-    (void)arg, (void)handle, (void)kind, (void)start, (void)gain;
-    return 0;
+    struct ingest *g = arg;
+
+    return history_gain(g->history, handle, kind, start, gain);
 }
 
 void ingest_persist(struct ingest *g)
@@ -406,7 +418,7 @@ void ingest_persist(struct ingest *g)
     ingest_tell(g, false);
     rc = series_take(g->series, &p->position, put_record, g->history);
     if (rc == 0)
-        rc = series_take_gains(g->series, &(struct series_gains){put_group, put_gain, g->history});
+        rc = series_take_gains(g->series, &(struct series_gains){put_group, put_gain, g});
     if (rc != 0) {
         COMPLAIN(g->log, &g->complaint, loop_mono(g->loop), LOG_ERROR, "ingest",
                  "no memory to write roll-ups down", kv_i("code", rc));

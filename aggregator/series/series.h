@@ -113,6 +113,7 @@ struct series_group {
     uint32_t handle; /* small; another group may have it once this one is gone, and is told then */
     enum fact_kind kind;
     struct series_selection selection;
+    const char *env; /* of its label, or of the series that it began with; "" */
     struct labels labels;
 };
 struct series_gains {
@@ -124,6 +125,15 @@ struct series_gains {
 /* Directly after series_take, for the same transaction: what was gained since
  * the last one; series_taken settles both. Ends with the first code not 0. */
 int series_take_gains(struct series_set *s, const struct series_gains *to);
+
+/* At start, after the replay: a group that the store knows. 1: it goes on under *handle (the store calls it that
+ * from now on); 0: nobody asks for it any more; ERR_NOMEM also when there are too many, which is counted. */
+int series_restore_group(struct series_set *s, const struct series_group *g, uint32_t *handle);
+struct span series_reach(const struct series_set *s, uint32_t handle); /* how far back it is looked at */
+/* A stored step of it (selection and group of d are filled in here) into *to, which is made when it is NULL. Groups
+ * must have been told. ERR_LIMIT: it is full: send it, and try again with another; ERR_NOMEM: left out. */
+int series_tell_stored(struct series_set *s, struct telling **to, const struct fact_delta *d,
+                       uint32_t handle);
 
 void series_metrics(const struct series_set *s, struct sink *out);
 

@@ -116,8 +116,10 @@ static struct track *track_new(struct series_set *s, const struct selection *sel
     return t;
 }
 
-static struct track *find(const struct tracking *t, const char *text)
+struct track *track_find(const struct series_set *s, const char *text)
 {
+    const struct tracking *t = &s->tracking;
+
     for (uint32_t i = 0; i < t->n; i++) {
         if (t->tracks[i] && strcmp(t->tracks[i]->name.text, text) == 0)
             return t->tracks[i];
@@ -142,7 +144,7 @@ static int make_list(struct series_set *s, const struct selections *from, struct
 
         if (sel->own)
             continue;
-        list[i] = find(&s->tracking, sel->text);
+        list[i] = track_find(s, sel->text);
         if (list[i])
             continue;
         list[i] = track_new(s, sel);

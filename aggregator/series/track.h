@@ -64,6 +64,7 @@ struct track_group {
     struct labels labels; /* in the same block */
     uint8_t *key;         /* in the same block */
     size_t n_key, size;
+    struct atom *env; /* of its first series, or of its label; NULL: none */
     enum fact_kind kind;
     uint32_t number; /* in its selection, for those who are told */
     uint32_t handle; /* in the table, for the store */
@@ -120,7 +121,8 @@ void tracks_advance(struct series_set *s, int64_t now);
 
 /* track_groups.c: NULL, and the loss counted */
 struct track_group *track_group_get(struct series_set *s, struct track *t, struct labels labels,
-                                    enum fact_kind kind);
+                                    enum fact_kind kind, const char *env);
+struct track *track_find(const struct series_set *s, const char *text); /* NULL: not asked for */
 void track_group_free(struct series_set *s, struct track_group *g);
 
 /* track_steps.c */

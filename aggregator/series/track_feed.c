@@ -52,7 +52,8 @@ static struct track_group *group_of(struct series_set *s, struct series *x, stru
         return NULL;
     }
     leave(s, f);
-    f->group = track_group_get(s, f->track, labels_of(f->track->selection, x, room), kind);
+    f->group = track_group_get(s, f->track, labels_of(f->track->selection, x, room), kind,
+                               desc_label(&x->set->desc, "env"));
     if (!f->group) {
         f->barred = s->serial;
         return NULL;

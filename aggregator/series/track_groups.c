@@ -58,7 +58,7 @@ static int reserve(struct series_set *s, struct track *t)
 }
 
 struct track_group *track_group_get(struct series_set *s, struct track *t, struct labels labels,
-                                    enum fact_kind kind)
+                                    enum fact_kind kind, const char *env)
 {
     struct tracking *all = &s->tracking;
     struct bytes key = key_of(s, labels, kind);
@@ -80,6 +80,7 @@ struct track_group *track_group_get(struct series_set *s, struct track *t, struc
         return NULL;
     }
     g->kind = kind;
+    g->env = *env ? atom_get(s, env, strlen(env)) : NULL;
     g->idle = s->now > s->received ? s->now : s->received;
     g->state = DIRTY;
     g->number = t->n_numbers ? t->numbers[--t->n_numbers] : t->next_number++;
@@ -109,5 +110,6 @@ void track_group_free(struct series_set *s, struct track_group *g)
     all->free_handles[all->n_free++] = g->handle;
     all->n_groups--;
     all->n_untold -= !g->told;
+    atom_drop(s, g->env);
     mem_free(s->mem, g, g->size);
 }

@@ -122,19 +122,10 @@ struct track_step *track_open(struct series_set *s, struct track_group *g, int64
 }
 
 /* The gain of one step to another one of the same step. */
-static void step_merge(struct series_set *s, struct track_step *to, struct track_step *from)
+static void step_merge(struct series_set *s, enum fact_kind kind, struct track_step *to,
+                       struct track_step *from)
 {
-    struct fact_bucket *b = &to->b, *g = &from->b;
-
-    b->min = b->n && (!g->n || b->min < g->min) ? b->min : g->min;
-    b->max = b->n && (!g->n || b->max > g->max) ? b->max : g->max;
-    if (g->last_t >= b->last_t) {
-        b->last = g->last;
-        b->last_t = g->last_t;
-    }
-    b->n += g->n;
-    b->sum += g->sum;
-    b->series += g->series;
+    fact_add(kind, &to->b, &from->b);
     if (!from->sketch)
         return;
     if (!to->sketch) {
@@ -161,7 +152,7 @@ void steps_join(struct series_set *s, struct track_group *g, struct track_steps 
 
         from->first = x->next;
         if (before && before->k == x->k) {
-            step_merge(s, before, x);
+            step_merge(s, g->kind, before, x);
             g->due.here = before;
             step_free(s, x);
         } else {

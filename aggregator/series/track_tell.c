@@ -256,3 +256,55 @@ void gains_unstore(struct series_set *s)
             s->tracking.handles[i]->state |= DIRTY;
     }
 }
+
+/* ---- what is stored, at start ---- */
+
+int series_restore_group(struct series_set *s, const struct series_group *from, uint32_t *handle)
+{
+    struct track *t = track_find(s, from->selection.text);
+    struct track_group *g = t ? track_group_get(s, t, from->labels, from->kind, from->env) : NULL;
+
+    if (!t)
+        return 0;
+    if (!g)
+        return ERR_NOMEM;
+    g->state = STORED;
+    *handle = g->handle;
+    return 1;
+}
+
+struct span series_reach(const struct series_set *s, uint32_t handle)
+{
+    return s->tracking.handles[handle]->track->selection->reach;
+}
+
+int series_tell_stored(struct series_set *s, struct telling **to, const struct fact_delta *d, uint32_t handle)
+{
+    const struct track_group *g = s->tracking.handles[handle];
+    struct telling *t = *to;
+    struct fact_delta *out;
+
+    if (!t) {
+        t = mem_alloc(NULL, sizeof *t);
+        if (!t)
+            return ERR_NOMEM;
+        arena_init(&t->arena, NULL, TELL_ARENA);
+        t->generation = s->tracking.generation;
+        t->deltas = arena_array(&t->arena, TELL_MOST, sizeof *t->deltas);
+        if (!t->deltas) {
+            telling_free(&t);
+            return ERR_NOMEM;
+        }
+        *to = t;
+    }
+    if (t->n_deltas == TELL_MOST)
+        return ERR_LIMIT;
+    out = (struct fact_delta *)(uintptr_t)t->deltas + t->n_deltas;
+    *out = *d;
+    out->selection = g->track->index;
+    out->group = g->number;
+    if (d->gain.sketch && !copy_sketch(d->gain.sketch, &t->arena, &out->gain.sketch))
+        return t->n_deltas ? ERR_LIMIT : ERR_NOMEM;
+    t->n_deltas++;
+    return 0;
+}

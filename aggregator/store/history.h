@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "aggregator/alert/facts.h"
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/metric.h"
@@ -31,9 +32,61 @@ void history_close(struct history **h); /* finishes what waits; callbacks are ca
 int history_begin(struct history *h);
 /* ERR_NOMEM: the set is spoilt, commit will fail */
 int history_put(struct history *h, struct bytes key, struct bytes value);
+/* A group of a selection, under a handle of the caller's: before its first gain, and again when a new file is
+ * to be filled. A handle may be given to another group later. Texts are copied. */
+enum { HISTORY_ENV = 64 };
+struct history_group {
+    uint32_t handle; /* below 2^24 */
+    enum fact_kind kind;
+    const char *selection, *metric, *match,
+        *by;         /* the selection: its text, and in parts; by: names, or "*" */
+    const char *env; /* what it is kept by; at most HISTORY_ENV - 1 bytes count */
+    struct labels labels;
+    struct wall now;
+};
+int history_group(struct history *h, const struct history_group *g);
+/* What a step of 10 s of it gained: added to what is stored, with this transaction. */
+int history_gain(struct history *h, uint32_t handle, enum fact_kind kind, int64_t start,
+                 const struct fact_bucket *gain);
 void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg);
 
 void history_abandon(struct history *h); /* instead of committing: nothing was begun */
+
+/* How long steps are kept. */
+struct history_keep_env {
+    char env[HISTORY_ENV];
+    int64_t ms[TIERS]; /* by tier */
+};
+struct history_keep {
+    int64_t dflt[TIERS];
+    const struct history_keep_env *v; /* for groups of these */
+    uint32_t n;
+};
+/* Once a second: one portion of what has to be done with stored steps (see docs/history.md), unless one is under
+ * way. *keep is copied. */
+void history_tend(struct history *h, const struct history_keep *keep, struct wall now);
+struct history_tended { /* since the start */
+    uint64_t folded;    /* rows of hours that are over, moved into chunks */
+    uint64_t pruned;    /* chunks past their time */
+    uint64_t groups_gone, damaged;
+};
+
+/* At start only, blocking: each group that is stored. fn says whether it goes on under a handle: 1 and *handle,
+ * 0 not, or a code that ends it. */
+int history_load_groups(struct history *h,
+                        int (*fn)(void *arg, const struct history_group *g, uint32_t *handle), void *arg,
+                        struct err *e);
+/* Then the steps of all groups with a handle, each time once: from reach(arg, handle) on, in days, hours …
+ * steps, by the tier that facts keep for that long. */
+struct history_step {
+    uint32_t handle;
+    enum fact_kind kind;
+    enum fact_tier tier;
+    int64_t start;
+    const struct fact_bucket *b;
+};
+int history_load_steps(struct history *h, struct wall now, struct span (*reach)(void *arg, uint32_t handle),
+                       int (*fn)(void *arg, const struct history_step *s), void *arg, struct err *e);
 
 /* At start only, blocking: each record, then the position (0 when there is none). */
 int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,

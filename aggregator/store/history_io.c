@@ -1,6 +1,6 @@
 /* The history on a store thread: see history.h and store.h. A set is gathered in memory as length-prefixed
  * records and written in one transaction together with its position. */
-#include "aggregator/store/history.h"
+#include "aggregator/store/history_private.h"
 
 #include <assert.h>
 #include <sqlite3.h>
@@ -8,29 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aggregator/store/store.h"
-
 static const char *const steps[] = {
     STORE_MARK "CREATE TABLE records(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL);"
                "CREATE TABLE contained(position INTEGER NOT NULL); INSERT INTO contained VALUES(0);",
+    ROLLUP_STEPS,
 };
 
 enum { MAX_SET = 1 << 30 };
 
-struct set;
-struct history {
-    struct store *store;
-    struct set *set; /* under way; the store's from history_commit on */
-    bool committing;
-    bool whole; /* the next set makes a new file */
-    void (*damaged)(void *arg);
-    void *arg;
-};
-
 struct set {
     struct store_job job;
     struct history *history;
-    struct buf records;
+    struct buf records, steps;
     int64_t position;
     void (*done)(void *arg, int code);
     void *arg;
@@ -72,6 +61,8 @@ static int run_set(struct db *db, struct store_job *job, struct err *e)
         rc = write_record(db, (struct bytes){p, h.key}, p + h.key, h.value, e);
         at += sizeof h + h.key + (h.value == DELETED ? 0 : h.value);
     }
+    if (rc == 0)
+        rc = rollup_apply(s->history->rollup, db, buf_bytes(&s->steps), e);
     if (rc != 0)
         return rc;
     if (!(st = db_prepare(db, "UPDATE contained SET position = ?", e)))
@@ -88,6 +79,7 @@ static void free_set(struct set **sp)
     if (!s)
         return;
     buf_free(&s->records);
+    buf_free(&s->steps);
     free(s);
     *sp = NULL;
 }
@@ -112,6 +104,7 @@ int history_begin(struct history *h)
     h->set->history = h;
     h->set->job = (struct store_job){.run = run_set, .done = done_set};
     buf_init(&h->set->records, NULL, MAX_SET);
+    buf_init(&h->set->steps, NULL, MAX_SET);
     return 0;
 }
 
@@ -132,6 +125,20 @@ int history_put(struct history *h, struct bytes key, struct bytes value)
     return b->full ? ERR_NOMEM : 0;
 }
 
+int history_group(struct history *h, const struct history_group *g)
+{
+    assert(h->set);
+    rollup_put_group(&h->set->steps, g);
+    return h->set->steps.full ? ERR_NOMEM : 0;
+}
+
+int history_gain(struct history *h, uint32_t handle, enum fact_kind kind, int64_t start,
+                 const struct fact_bucket *gain)
+{
+    assert(h->set);
+    return rollup_put_gain(&h->set->steps, handle, kind, start, gain);
+}
+
 void history_commit(struct history *h, int64_t position, void (*done)(void *arg, int code), void *arg)
 {
     struct set *s = h->set;
@@ -142,9 +149,9 @@ void history_commit(struct history *h, int64_t position, void (*done)(void *arg,
     s->position = position;
     s->done = done;
     s->arg = arg;
-    s->job.bytes = s->records.len;
+    s->job.bytes = s->records.len + s->steps.len;
     s->job.fills = h->whole;
-    rc = s->records.full ? ERR_NOMEM : store_submit(h->store, &s->job);
+    rc = s->records.full || s->steps.full ? ERR_NOMEM : store_submit(h->store, &s->job);
     h->committing = rc == 0;
     if (rc != 0) {
         done(arg, rc);
@@ -155,6 +162,59 @@ void history_commit(struct history *h, int64_t position, void (*done)(void *arg,
 void history_abandon(struct history *h)
 {
     free_set(&h->set);
+}
+
+/* ---- tending ---- */
+
+struct tending {
+    struct store_job job;
+    struct history *history;
+    struct history_keep keep; /* behind it, what it points to */
+    int64_t now;
+    bool more;
+    struct history_tended n;
+};
+
+static int run_tending(struct db *db, struct store_job *job, struct err *e)
+{
+    struct tending *t = (struct tending *)job;
+
+    t->n = (struct history_tended){0};
+    return rollup_tend(t->history->rollup, db, &t->keep, t->now, &t->more, &t->n, e);
+}
+
+static void done_tending(struct store_job *job, int code)
+{
+    struct tending *t = (struct tending *)job;
+    struct history_tended *n = &t->history->tended;
+
+    t->history->tending = false;
+    if (code == 0) {
+        n->folded += t->n.folded;
+        n->pruned += t->n.pruned;
+        n->groups_gone += t->n.groups_gone;
+        n->damaged += t->n.damaged;
+    }
+    free(t);
+}
+
+void history_tend(struct history *h, const struct history_keep *keep, struct wall now)
+{
+    struct tending *t;
+
+    if (h->tending || h->whole)
+        return;
+    t = malloc(sizeof *t + keep->n * sizeof *keep->v);
+    if (!t)
+        return;
+    *t = (struct tending){
+        .job = {.run = run_tending, .done = done_tending}, .history = h, .keep = *keep, .now = now.ms};
+    if (keep->n)
+        memcpy(t + 1, keep->v, keep->n * sizeof *keep->v);
+    t->keep.v = (const void *)(t + 1);
+    h->tending = store_submit(h->store, &t->job) == 0;
+    if (!h->tending)
+        free(t);
 }
 
 static void on_damage(void *arg)
@@ -176,6 +236,12 @@ struct history *history_open(const struct history_params *p, struct err *e)
     }
     h->damaged = p->damaged;
     h->arg = p->arg;
+    h->rollup = rollup_new();
+    if (!h->rollup) {
+        free(h);
+        (void)err_set(e, ERR_NOMEM, "no memory for the history");
+        return NULL;
+    }
     h->store = store_open(&(struct store_params){.name = "history",
                                                  .path = p->path,
                                                  .steps = steps,
@@ -186,6 +252,7 @@ struct history *history_open(const struct history_params *p, struct err *e)
                                                  .arg = h},
                           e);
     if (!h->store) {
+        rollup_free(&h->rollup);
         free(h);
         return NULL;
     }
@@ -200,6 +267,7 @@ void history_close(struct history **hp)
         return;
     store_close(&h->store);
     free_set(&h->set);
+    rollup_free(&h->rollup);
     free(h);
     *hp = NULL;
 }

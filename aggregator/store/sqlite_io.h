@@ -31,6 +31,7 @@ int db_commit(struct db *db, struct err *e); /* after a failure the transaction 
 void db_rollback(struct db *db);
 int db_exec(struct db *db, const char *sql, struct err *e);
 int64_t db_last_id(struct db *db);
+int64_t db_changes(struct db *db);                   /* rows that the last statement changed */
 uint64_t db_bytes(struct db *db);                    /* size of the file */
 int db_sync_folder(const char *path, struct err *e); /* makes the entry of a name in its folder durable */
 

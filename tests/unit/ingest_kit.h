@@ -21,7 +21,7 @@ static const struct option_row kit_aggregator_rows[] = {
 
 static inline struct config *kit_config(const char *text, struct err *e)
 {
-    static struct section_row rows[5]; /* borrowed by the configuration */
+    static struct section_row rows[6]; /* borrowed by the configuration */
     struct config_source source = {"test.ini", {(const uint8_t *)text, strlen(text)}};
     struct config *c;
     struct buf report;
@@ -32,8 +32,9 @@ static inline struct config *kit_config(const char *text, struct err *e)
     rows[2] = token_section;
     rows[3] = percentile_section;
     rows[4] = history_section;
+    rows[5] = retention_section;
     buf_init(&report, NULL, 1 << 16);
-    c = config_parse(&source, 1, rows, 5, &report, e);
+    c = config_parse(&source, 1, rows, 6, &report, e);
     if (c && ingest_check(c, &report, e) != 0)
         config_free(&c);
     if (!c)
