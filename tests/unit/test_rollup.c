@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "aggregator/store/history_private.h"
+#include "aggregator/store/rollup.h"
 #include "common/base/rng.h"
 
 #define T0    INT64_C(1700000000000)
