@@ -168,7 +168,8 @@ bench-ingest: all $(BUILD)/bench/bench_ingest $(BUILD)/bench/load_tls
 endif
 
 # ---- generated files that are kept in the tree: example configuration and option pages ----------------------------------
-KEPT := conf/agent.ini conf/aggregator.ini packaging/man/securebase-agent.ini.5 packaging/man/securebase-aggregator.ini.5
+KEPT := conf/agent.ini conf/aggregator.ini packaging/man/securebase-agent.ini.5 packaging/man/securebase-aggregator.ini.5 \
+        packaging/man/sbctl.1 packaging/completion/sbctl.bash packaging/completion/_sbctl
 conf: all
 	@sh packaging/generate.sh $(BUILD) .
 generated: all

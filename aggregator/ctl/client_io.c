@@ -101,12 +101,15 @@ static void done(void *arg, const struct http_result *r)
     }
 }
 
-static int request(struct ctl *c, const char *method, const char *path, struct buf *out, struct err *e)
+int ctl_send(struct ctl *c, const char *method, const char *path, const char *json, struct buf *out,
+             struct err *e)
 {
-    struct http_header h = {"Authorization", c->authorization};
+    struct http_header h[] = {{"Content-Type", "application/json"}, {"Authorization", c->authorization}};
     struct http_request r = {.method = method,
-                             .headers = &h,
-                             .n_headers = *c->authorization ? 1 : 0,
+                             .headers = h,
+                             .n_headers = *c->authorization ? 2 : 1,
+                             .body = json,
+                             .body_len = json ? strlen(json) : 0,
                              .timeout = span_s(15),
                              .max_answer = ANSWER_MOST,
                              .unix_socket = c->o->url ? NULL : c->o->socket};
@@ -133,12 +136,12 @@ static int request(struct ctl *c, const char *method, const char *path, struct b
 
 int ctl_get(struct ctl *c, const char *path, struct buf *out, struct err *e)
 {
-    return request(c, "GET", path, out, e);
+    return ctl_send(c, "GET", path, NULL, out, e);
 }
 
 int ctl_post(struct ctl *c, const char *path, struct buf *out, struct err *e)
 {
-    return request(c, "POST", path, out, e);
+    return ctl_send(c, "POST", path, NULL, out, e);
 }
 
 cJSON *ctl_json(struct ctl *c, const char *path, struct err *e)

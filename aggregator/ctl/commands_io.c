@@ -21,9 +21,22 @@ static void escape(struct buf *out, const char *text)
     }
 }
 
-/* Prints the answer as it came (--json), or what `show` makes of it. */
-static int fetch(struct ctl *c, const struct ctl_options *o, const char *path,
-                 void (*show)(const cJSON *, struct buf *), struct err *e)
+void path_add(struct buf *path, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_fmt(path, "%c%s=", memchr(path->data, '?', path->len) ? '&' : '?', name);
+    escape(path, value);
+}
+
+void path_part(struct buf *path, const char *part)
+{
+    buf_str(path, "/");
+    escape(path, part);
+}
+
+int ctl_fetch(struct ctl *c, const struct ctl_options *o, const char *path,
+              void (*show)(const cJSON *, struct buf *), struct err *e)
 {
     struct buf out;
     cJSON *answer = NULL;
@@ -54,7 +67,7 @@ int ctl_status(struct ctl *c, const struct ctl_options *o, int argc, char **argv
 {
     int rc = no_arguments(argc, argv, e);
 
-    return rc ? rc : fetch(c, o, "/api/v1/status", show_status, e);
+    return rc ? rc : ctl_fetch(c, o, "/api/v1/status", show_status, e);
 }
 
 static void show_agents_now(const cJSON *agents, struct buf *out)
@@ -75,6 +88,39 @@ static const char *request_id(const struct ctl_options *o, char id[40])
         r[0] = (uint64_t)clock_wall().ms;
     (void)snprintf(id, 40, "sbctl-%016llx%016llx", (unsigned long long)r[0], (unsigned long long)r[1]);
     return id;
+}
+
+int ctl_order(struct ctl *c, const struct ctl_options *o, const char *method, const char *path, cJSON **body,
+              const char *said, struct err *e)
+{
+    struct buf out;
+    char id[40], *json;
+    cJSON *b = *body, *answer;
+    int rc;
+
+    *body = NULL;
+    if (!o->reason) {
+        cJSON_Delete(b);
+        return err_set(e, ERR_CONFIG, "--reason TEXT is needed");
+    }
+    cJSON_AddStringToObject(b, "reason", o->reason);
+    cJSON_AddStringToObject(b, "request_id", request_id(o, id));
+    json = cJSON_PrintUnformatted(b);
+    cJSON_Delete(b);
+    if (!json)
+        return err_set(e, ERR_NOMEM, "no memory");
+    buf_init(&out, NULL, SHOWN_MOST);
+    rc = ctl_send(c, method, path, json, &out, e);
+    cJSON_free(json);
+    if (!rc && o->json) {
+        ctl_print(&out);
+    } else if (!rc) {
+        answer = cJSON_ParseWithLength((const char *)out.data, out.len);
+        (void)printf("%s%s%s\n", said, *json_text(answer, "id") ? ": " : "", json_text(answer, "id"));
+        cJSON_Delete(answer);
+    }
+    buf_free(&out);
+    return rc;
 }
 
 static int forget(struct ctl *c, const struct ctl_options *o, const char *agent, struct err *e)
@@ -109,29 +155,22 @@ int ctl_agents(struct ctl *c, const struct ctl_options *o, int argc, char **argv
         return forget(c, o, argv[1], e);
     if (argc)
         return err_set(e, ERR_CONFIG, "expected no argument, or forget AGENT --reason TEXT");
-    return fetch(c, o, "/api/v1/agents?limit=10000", show_agents_now, e);
+    return ctl_fetch(c, o, "/api/v1/agents?limit=10000", show_agents_now, e);
 }
 
 int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
-    const char *const names[] = {"metric", "by", "window"};
-    const char *const values[] = {argc ? argv[0] : NULL, o->by, o->window};
     struct buf path;
-    char sign = '?';
     int rc;
 
     if (argc > 1)
         return err_set(e, ERR_CONFIG, "found %d arguments, expected one METRIC at most", argc);
     buf_init(&path, NULL, 16384);
     buf_str(&path, "/api/v1/percentiles");
-    for (int i = 0; i < 3; i++) {
-        if (!values[i])
-            continue;
-        buf_fmt(&path, "%c%s=", sign, names[i]);
-        escape(&path, values[i]);
-        sign = '&';
-    }
-    rc = fetch(c, o, buf_text(&path), show_percentiles, e);
+    path_add(&path, "metric", argc ? argv[0] : NULL);
+    path_add(&path, "by", o->by);
+    path_add(&path, "window", o->window);
+    rc = ctl_fetch(c, o, buf_text(&path), show_percentiles, e);
     buf_free(&path);
     return rc;
 }

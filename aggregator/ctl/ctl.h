@@ -17,6 +17,9 @@ struct ctl_options {
     bool json, once;
     const char *by, *window, *reason, *request_id;
     int interval; /* seconds, of top; 0: not given */
+    /* what is looked at, and what is ordered */
+    const char *month, *format, *state, *match, *at, *from, *to, *last, *rules, *kind, *text, *labels;
+    bool excludes_sla, until_resolved;
 };
 
 struct ctl; /* a connection to one aggregator: client_io.c */
@@ -26,6 +29,9 @@ void ctl_free(struct ctl **c);
  * negative code with the aggregator's own sentence. */
 int ctl_get(struct ctl *c, const char *path, struct buf *out, struct err *e);
 int ctl_post(struct ctl *c, const char *path, struct buf *out, struct err *e);
+/* Any method, with a body of JSON (or NULL). */
+int ctl_send(struct ctl *c, const char *method, const char *path, const char *json, struct buf *out,
+             struct err *e);
 /* As ctl_get, parsed; release with cJSON_Delete. NULL and e. */
 cJSON *ctl_json(struct ctl *c, const char *path, struct err *e);
 /* Whether standard output is a terminal, and its size. */
@@ -37,6 +43,29 @@ int ctl_status(struct ctl *c, const struct ctl_options *o, int argc, char **argv
 int ctl_agents(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_percentiles(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_top(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+/* judge_io.c: reading what is judged */
+int ctl_slo(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_alerts(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_rules(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_explain(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_incident(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_regions(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+/* act_io.c: what is silenced, maintained, on duty; what happened */
+int ctl_silence(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_maintenance(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_rota(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_route(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_event(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+
+/* A path with a query that grows: path_add appends ?name=value or &name=value, escaped; nothing for NULL. */
+void path_add(struct buf *path, const char *name, const char *value);
+void path_part(struct buf *path, const char *part); /* /part, escaped */
+/* Prints the answer as it came (--json), or what `show` makes of it. */
+int ctl_fetch(struct ctl *c, const struct ctl_options *o, const char *path,
+              void (*show)(const cJSON *, struct buf *), struct err *e);
+/* Orders an act: adds reason and request id to the body (taken), and prints the answer or `said`. */
+int ctl_order(struct ctl *c, const struct ctl_options *o, const char *method, const char *path, cJSON **body,
+              const char *said, struct err *e);
 
 /* ---- what is shown: pure ---- */
 
@@ -58,6 +87,15 @@ double json_number(const cJSON *o, const char *key);    /* NaN when absent */
 void age_text(const char *now, const char *then, char out[32]);
 /* A number for people: 3 significant digits. */
 void short_number(double v, char out[32]);
+
+/* A list of objects as a table: columns are {heading, member} up to NULL; a member "a.b" is b of a. `none`: what an
+ * empty list says. */
+struct column {
+    const char *head, *member;
+};
+void show_list(const cJSON *list, const struct column *columns, const char *none, struct buf *out);
+/* An object: one member a line; lists of objects as tables below. */
+void show_details(const cJSON *o, struct buf *out);
 
 void show_status(const cJSON *status, struct buf *out);
 void show_agents(const cJSON *agents, const char *now, struct buf *out);

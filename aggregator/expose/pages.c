@@ -128,7 +128,7 @@ static void alerts(struct bytes json, struct buf *out)
                                       {"labels", "labels"},
                                       {"value", "value"},
                                       {"threshold", "threshold"},
-                                      {"summary", "summary"}}};
+                                      {"fingerprint", "fingerprint"}}};
 
     table_page(&c, json, out);
 }
@@ -139,11 +139,13 @@ static void slos(struct bytes json, struct buf *out)
                                      "Objectives",
                                      "No [slo NAME] is configured, or none has been judged yet.",
                                      {{"objective", "slo"},
-                                      {"group", "group"},
-                                      {"wanted", "objective"},
-                                      {"compliance", "compliance"},
-                                      {"budget left", "budget_remaining"},
-                                      {"period", "period"}}};
+                                      {"kind", "kind"},
+                                      {"wanted", "objective_ratio"},
+                                      {"period", "period"},
+                                      {"groups", "groups"},
+                                      {"worst", "worst_group"},
+                                      {"budget left", "error_budget_remaining_ratio"},
+                                      {"complete", "data_completeness_ratio"}}};
 
     table_page(&c, json, out);
 }

@@ -14,8 +14,8 @@ def call(*argv):
 
 
 WRONG = [
-    (["sbctl"], "a command is expected: status, agents, top or percentiles"),
-    (["sbctl", "fail"], 'found "fail", expected status, agents, top or percentiles'),
+    (["sbctl"], "a command is expected: status, agents, top, percentiles, slo, alerts"),
+    (["sbctl", "fail"], 'found "fail", expected status, agents, top, percentiles'),
     (["sbctl", "--frob"], "unrecognized option"),
     (["sbctl", "status", "x"], 'found "x", expected no argument'),
     (["sbctl", "--by", "service", "status"], "--by goes with percentiles"),
