@@ -46,6 +46,14 @@ static enum verdict by_points(struct alert *al, const struct rule *r)
 
 /* ---- what happened ---- */
 
+/* A window that moves on while nothing new comes in loses what made the condition hold; that is missing data, not a
+ * recovery. Only a newer sample than those that it held with can end it. */
+static bool slid(const struct alert *al, enum verdict v)
+{
+    return (al->state == ALERT_PENDING || al->state == ALERT_FIRING) &&
+           (v == VERDICT_CLEAR || v == VERDICT_BETWEEN) && al->m.data && al->m.data <= al->data;
+}
+
 static enum alert_event event_of(const struct turn *t, struct alert *al)
 {
     const struct rule *r = rule_of(al);
@@ -56,6 +64,8 @@ static enum alert_event event_of(const struct turn *t, struct alert *al)
     if (al->m.verdict != VERDICT_NONE && al->m.data && al->m.data < al->data)
         return EVENT_PAST;
     v = r->points && !al->summary ? by_points(al, r) : al->m.verdict;
+    if (slid(al, v))
+        v = VERDICT_NONE;
     if (v != VERDICT_NONE) {
         al->seen = t->in->now.ms;
         if (al->m.data)

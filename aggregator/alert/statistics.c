@@ -190,6 +190,15 @@ static double forecast(struct asking *k)
 
 /* ---- change ---- */
 
+static int walk_first(void *arg, int64_t start, int64_t length, const struct fact_bucket *b)
+{
+    (void)length;
+    if (!b->n)
+        return 0;
+    *(int64_t *)arg = start;
+    return 1;
+}
+
 static double level(enum fact_kind kind, const struct fact_bucket *b, double seconds)
 {
     return kind == FACT_COUNTER ? b->sum / seconds : b->sum / (double)b->n;
@@ -201,12 +210,16 @@ static double change(struct asking *k)
     int64_t back = span_to_ms(k->ask->before), from = k->out->from - back, to = k->out->to - back;
     int64_t length = fact_step_length(k->g, from, to);
     double now = level(kind, &k->b, covered(k->out->from, k->out->to, k->b.last_t)), then;
+    int64_t first = from;
     struct fact_bucket b;
 
     from = up(from - length + 1, length); /* whole steps around it, for long ago they are long */
     to = up(to, length);
     if (facts_window(k->g, from, to, &b, NULL, NULL) || !b.n)
         return none(k, "no sample in the window that it is compared with");
+    (void)facts_each(k->g, from, to, walk_first, &first);
+    if ((first - from) * 4 > to - from) /* it was born in it */
+        return none(k, "the window that it is compared with is not known from its beginning");
     then = level(kind, &b, (double)(to - from) / 1000);
     if (then == 0)
         return now == 0 ? 0 : none(k, "it was 0 in the window that it is compared with");
