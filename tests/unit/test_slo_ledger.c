@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "aggregator/ctl/report.h"
 #include "tests/unit/slo_kit.h"
 
 #define CHECKOUT                                                                                             \
@@ -465,13 +466,63 @@ static void month(void **state)
     kit_close(&k);
 }
 
+static void has(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("\"%s\" is not in\n%s", part, text);
+}
+
+/* What a customer reads, as text and as Markdown. */
+static void rendered(void **state)
+{
+    struct kit k;
+    struct buf out;
+    const char *text;
+    cJSON *o;
+
+    (void)state;
+    buf_init(&out, NULL, 1 << 20);
+    kit_open(&k, CHECKOUT "by = tenant\n", begin());
+    for (int i = 0; i < 33; i++) {
+        bool bad = i >= 10 && i < 20;
+
+        kit_count(&k, "requests_total", bad ? "code=500 tenant=a|b" : "code=200 tenant=a|b", k.now, 1000);
+        kit_count(&k, "requests_total", "code=200 tenant=c", k.now, 1000);
+        kit_step(&k, k.now + KIT_MINUTE);
+    }
+    o = kit_report(&k, "checkout", "2026-11");
+    assert_int_equal(report_text(o, &out), 0);
+    text = buf_text(&out);
+    has(text, "Availability of checkout, 2026-11\n");
+    has(text, "  Objective by minutes               met\n");
+    has(text, "  Down time allowed                  20 min 53 s\n");
+    has(text, "  Down time used                     10 min 0 s\n");
+    has(text, "  Down time remaining                10 min 53 s\n");
+    has(text, "  Availability by minutes            67.7419 %\n"); /* 21 of 31: 67.74193… */
+    has(text, "2026-11-02 00:10 UTC  2026-11-02 00:20 UTC       10  down     incident  tenant=a|b\n");
+    has(text, "  Unknown minutes are                left out of the account, and shown\n");
+    buf_clear(&out);
+    assert_int_equal(report_markdown(o, &out), 0);
+    text = buf_text(&out);
+    has(text, "# Availability of checkout, 2026-11\n");
+    has(text, "- **Down time used:** 10 min 0 s\n");
+    has(text, "| FROM | TO | MINUTES | VERDICT | CAUSE | WHERE |\n| --- | --- | ---: | --- | --- | --- |\n");
+    has(text, "| 2026-11-02 00:10 UTC | 2026-11-02 00:20 UTC | 10 | down | incident | tenant=a\\|b |\n");
+    cJSON_Delete(o);
+    o = cJSON_CreateObject();
+    assert_int_equal(report_text(o, &out), ERR_MALFORMED);
+    cJSON_Delete(o);
+    buf_free(&out);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts), cmocka_unit_test(witnessed),    cmocka_unit_test(maintained),
         cmocka_unit_test(causes),   cmocka_unit_test(corrected),    cmocka_unit_test(unions),
         cmocka_unit_test(outage),   cmocka_unit_test(long_absence), cmocka_unit_test(incomplete),
-        cmocka_unit_test(asked),    cmocka_unit_test(month),
+        cmocka_unit_test(asked),    cmocka_unit_test(month),        cmocka_unit_test(rendered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
