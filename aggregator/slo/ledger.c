@@ -16,6 +16,8 @@ enum {
     NEIGHBOURS = 60,           /* minutes later whose completeness a minute takes part in */
 };
 
+#define ALL_ONE UINT64_C(0x111111111111111) /* the code 1 in each minute of a block */
+
 void slo_touch(struct slo_group *g, int64_t minute)
 {
     if (minute <= g->head - MINUTES || minute < 0)
@@ -277,21 +279,28 @@ static void touch_dependents(const struct slos *s)
     }
 }
 
+/* A block's codes from its i-th minute to before its n-th; most blocks are of one code. */
+static void tally_block(struct tally *t, uint64_t codes, int64_t i, int64_t n)
+{
+    if (codes == (codes & 15) * ALL_ONE) {
+        if ((codes & 15) < CODES)
+            t->n[codes & 15] += (uint32_t)(n - i);
+        return;
+    }
+    for (codes >>= i * 4; i < n; i++, codes >>= 4) {
+        if ((codes & 15) < CODES)
+            t->n[codes & 15]++;
+    }
+}
+
 struct tally slo_group_tally(const struct slo_group *g, int64_t from, int64_t to)
 {
     struct tally t = {{0}};
-    int64_t m = from;
 
-    while (m < to) {
-        const struct block *b = m % BLOCK == 0 && m + BLOCK <= to ? slo_group_block(g, m) : NULL;
+    for (int64_t m = from - from % BLOCK; m < to; m += BLOCK) {
+        const struct block *b = slo_group_block(g, m);
 
-        if (b && b->codes == UINT64_C(0x111111111111111)) {
-            t.n[CODE_UP] += BLOCK;
-            m += BLOCK;
-            continue;
-        }
-        t.n[slo_group_code(g, m)]++;
-        m++;
+        tally_block(&t, b ? b->codes : 0, m < from ? from - m : 0, m + BLOCK > to ? to - m : BLOCK);
     }
     return t;
 }

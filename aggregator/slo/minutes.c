@@ -29,7 +29,8 @@ struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l)
     g->labels = labels_copy(l, &g->arena, &ok);
     g->ring = mem_array(mem, MINUTES, sizeof *g->ring);
     g->days = mem_array(mem, g->n_days, sizeof *g->days);
-    if (!ok || !g->ring || !g->days)
+    g->marks = mem_array(mem, HOURS, sizeof *g->marks);
+    if (!ok || !g->marks || !g->ring || !g->days)
         slo_group_free(&g, mem);
     return g;
 }
@@ -43,6 +44,7 @@ void slo_group_free(struct slo_group **gp, struct mem *mem)
     for (uint32_t i = 0; g->days && i < g->n_days; i++)
         mem_free(mem, g->days[i], sizeof **g->days);
     mem_free(mem, g->days, g->n_days * sizeof *g->days);
+    mem_free(mem, g->marks, HOURS * sizeof *g->marks);
     mem_free(mem, g->ring, MINUTES * sizeof *g->ring);
     mem_free(mem, g->corrections, g->room_corrections * sizeof *g->corrections);
     arena_free(&g->arena);
@@ -85,7 +87,7 @@ void slo_group_advance(struct slo_group *g, int64_t now)
         return;
     if (now <= g->head) { /* the clock had run ahead */
         memset(g->ring, 0, MINUTES * sizeof *g->ring);
-        g->swept = 0;
+        g->swept = g->read_whole = 0;
         g->head = now;
         return;
     }
@@ -243,8 +245,9 @@ struct events slo_group_events(const struct slo_group *g, int64_t from, int64_t 
 enum slo_code slo_group_code(const struct slo_group *g, int64_t minute)
 {
     const struct block *b = slo_group_block(g, minute);
+    uint64_t code = b ? b->codes >> (minute % BLOCK * 4) & 15 : CODE_NONE;
 
-    return b ? (enum slo_code)(b->codes >> (minute % BLOCK * 4) & 15) : CODE_NONE;
+    return code < CODES ? (enum slo_code)code : CODE_NONE;
 }
 
 int slo_group_code_put(struct slo_group *g, int64_t minute, enum slo_code code, struct mem *mem)

@@ -178,7 +178,7 @@ static void take_over(struct slos *all, struct slo *fresh, struct slo *old)
 
         g->slo = fresh;
         g->stale = g->dirty = true;
-        g->swept = 0;
+        g->swept = g->read_whole = 0;
         if (!same && g->head)
             g->frozen = g->head + 1;
         if (!same || fresh->def->judged != old->def->judged)

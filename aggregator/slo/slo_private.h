@@ -122,6 +122,12 @@ struct account {
     uint32_t up, down, unknown, excluded;
 };
 
+/* What an hour of facts summed up to when it was read last. */
+struct mark {
+    uint64_t n;
+    double whole, part;
+};
+
 struct slo;
 struct slo_group {
     struct slo *slo;
@@ -137,8 +143,10 @@ struct slo_group {
     int64_t last;           /* newest minute with data; 0: none */
     int64_t closed;         /* minutes before it have a verdict */
     uint64_t changes;       /* fact_changes of its two sides when last read */
-    uint64_t swept_changes; /* as of the last reading of the whole reach … */
+    uint64_t swept_changes; /* as of the last look at the whole reach … */
     int64_t swept;          /* … at this wall ms; 0: never */
+    int64_t read_whole;     /* wall ms when all of the reach was read; 0: never */
+    struct mark *marks;     /* HOURS, by hour mod HOURS */
     bool stale;             /* burns have to be computed anew */
     bool dirty;             /* its state is not recorded */
     int64_t touched[2];     /* minutes with a verdict to be judged anew: [0] .. [1]; none when [0] > [1] */

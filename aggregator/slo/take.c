@@ -1,5 +1,5 @@
-/* From facts to minutes. The newest minutes are read again whenever something was told; all that late values can
- * still change, once a minute, since facts tell that something came, but not for when. */
+/* From facts to minutes. The newest minutes are read again whenever something was told. Facts tell that something came,
+ * but not for when: once a minute the sums of all hours that late values can still change are looked at. */
 #include <math.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 
 enum {
     MINUTE_MS = 60000,
+    HOUR_MS = 3600000,
     SWEEP_EVERY_MS = 60000,
     SWEEPS_LEAST =
         8, /* groups that a step may read whole: all of them have their turn within a minute, and no step … */
@@ -164,34 +165,80 @@ static void sweep_apply(struct slos *all, struct slo_group *g, const struct swee
     }
 }
 
-static void take_group(struct slos *all, struct slo *s, struct slo_group *g, const struct facts *f,
-                       const struct fact_group *whole_side, int64_t now_ms)
-{
-    const struct slo_def *d = s->def;
-    const struct fact_group *part_side =
-        d->source == SOURCE_COUNTERS ? facts_group_find(f, d->part.at, g->labels) : NULL;
-    uint64_t changes = fact_changes(whole_side) + (part_side ? fact_changes(part_side) : 0);
-    int64_t now = minute_of(now_ms), from = now - RECENT + 1;
-    bool due = now_ms - g->swept >= SWEEP_EVERY_MS || now_ms < g->swept;
-    bool all_of_it = !g->swept || (due && all->sweeps);
+struct sides {
+    const struct fact_group *whole, *part; /* part NULL: none, or not there yet */
+};
 
-    if (all_of_it) {
-        from = now - MINUTES_REACH + 1;
-        if (changes == g->swept_changes && g->swept) {
-            g->swept = now_ms;
-            return;
-        }
-        g->swept = now_ms;
-        g->swept_changes = changes;
-        all->sweeps -= all->sweeps > 0;
-    } else if (changes == g->changes) {
-        return;
-    }
-    g->changes = changes;
-    sweep_read(all->sweep, s, whole_side, part_side, from, now);
+static void take_minutes(struct slos *all, struct slo_group *g, struct sides sides, int64_t from,
+                         int64_t last)
+{
+    struct slo *s = g->slo;
+
+    sweep_read(all->sweep, s, sides.whole, sides.part, from, last);
     if (!isnan(all->sweep->bound) && (isnan(s->bound) || all->sweep->bound < s->bound))
         s->bound = all->sweep->bound;
     sweep_apply(all, g, all->sweep);
+}
+
+/* Whether an hour's sums are others than before; remembers them. */
+static bool hour_differs(struct slo_group *g, struct sides sides, int64_t hour)
+{
+    struct mark fresh = {0}, *mark = &g->marks[hour % HOURS];
+    struct fact_bucket b;
+    bool differs;
+
+    if (facts_window(sides.whole, hour * HOUR_MS, (hour + 1) * HOUR_MS, &b, NULL, NULL) == 0)
+        fresh = (struct mark){.n = b.n, .whole = b.sum};
+    if (sides.part && facts_window(sides.part, hour * HOUR_MS, (hour + 1) * HOUR_MS, &b, NULL, NULL) == 0) {
+        fresh.n += b.n;
+        fresh.part = b.sum;
+    }
+    differs = fresh.n != mark->n || fresh.whole < mark->whole || fresh.whole > mark->whole ||
+              fresh.part < mark->part || fresh.part > mark->part;
+    *mark = fresh;
+    return differs;
+}
+
+/* Everything that late values may have changed: hours whose sums differ; once an hour all of them, since a correction
+ * may move events within one. */
+static void take_late(struct slos *all, struct slo_group *g, struct sides sides, int64_t now_ms)
+{
+    int64_t now = minute_of(now_ms), first = now - MINUTES_REACH + 1;
+    bool whole_reach = !g->read_whole || now_ms - g->read_whole >= HOUR_MS || now_ms < g->read_whole;
+
+    if (whole_reach) {
+        g->read_whole = now_ms;
+        take_minutes(all, g, sides, first, now);
+    }
+    for (int64_t hour = first / 60; hour <= now / 60; hour++) {
+        int64_t from = hour * 60 > first ? hour * 60 : first,
+                last = hour * 60 + 59 < now ? hour * 60 + 59 : now;
+
+        if (hour_differs(g, sides, hour) && !whole_reach)
+            take_minutes(all, g, sides, from, last);
+    }
+}
+
+static void take_group(struct slos *all, struct slo_group *g, const struct facts *f,
+                       const struct fact_group *whole_side, int64_t now_ms)
+{
+    const struct slo_def *d = g->slo->def;
+    struct sides sides = {whole_side,
+                          d->source == SOURCE_COUNTERS ? facts_group_find(f, d->part.at, g->labels) : NULL};
+    uint64_t changes = fact_changes(sides.whole) + (sides.part ? fact_changes(sides.part) : 0);
+    int64_t now = minute_of(now_ms);
+    bool due = now_ms - g->swept >= SWEEP_EVERY_MS || now_ms < g->swept;
+
+    if (!g->swept || (due && all->sweeps)) {
+        if (!g->swept || changes != g->swept_changes)
+            take_late(all, g, sides, now_ms);
+        g->swept = now_ms;
+        g->swept_changes = changes;
+        all->sweeps -= all->sweeps > 0;
+    }
+    if (changes != g->changes)
+        take_minutes(all, g, sides, now - RECENT + 1, now);
+    g->changes = changes;
 }
 
 struct slo_group *slo_group_find(const struct slo *s, struct labels l)
@@ -269,7 +316,7 @@ void slos_take(struct slos *all, const struct facts *f, int64_t now_ms)
             if (!g)
                 continue;
             slo_group_advance(g, now);
-            take_group(all, s, g, f, side, now_ms);
+            take_group(all, g, f, side, now_ms);
         }
     }
 }
