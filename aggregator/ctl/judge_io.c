@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "aggregator/ctl/ctl.h"
+#include "aggregator/ctl/report.h"
 #include "common/base/clock.h"
 
 enum { PATH_MOST = 16384, ANSWER_MOST = 64 << 20 };
@@ -54,69 +55,16 @@ static void show_slos(const cJSON *a, struct buf *out)
               out);
 }
 
-static void heading(struct buf *out, const char *text, bool markdown)
-{
-    buf_fmt(out, markdown ? "\n## %s\n\n" : "\n%s\n", text);
-}
-
-static void number_of(double v, char text[32])
-{
-    short_number(v, text);
-}
-
-/* One member a line, or a table in Markdown. */
-static void pairs(const cJSON *o, struct buf *out, bool markdown)
-{
-    const cJSON *m;
-    char text[32];
-
-    if (markdown)
-        buf_str(out, "| | |\n|---|---|\n");
-    cJSON_ArrayForEach(m, o)
-    {
-        const char *s = cJSON_GetStringValue(m);
-
-        if (!s && !cJSON_IsNumber(m) && !cJSON_IsBool(m))
-            continue;
-        number_of(cJSON_GetNumberValue(m), text);
-        s = s ? s : cJSON_IsNumber(m) ? text : cJSON_IsTrue(m) ? "yes" : "no";
-        buf_fmt(out, markdown ? "| %s | %s |\n" : "  %-32s %s\n", m->string, s);
-    }
-}
-
-static void show_report(const cJSON *a, struct buf *out, bool markdown)
-{
-    const cJSON *m;
-
-    buf_fmt(out, markdown ? "# Objective %s: report\n\n" : "Objective %s: report\n", json_text(a, "slo"));
-    pairs(a, out, markdown);
-    cJSON_ArrayForEach(m, a)
-    {
-        const cJSON *x;
-
-        if (cJSON_IsObject(m) && m->child) {
-            heading(out, m->string, markdown);
-            pairs(m, out, markdown);
-        }
-        if (!cJSON_IsArray(m) || !m->child || !cJSON_IsObject(m->child))
-            continue;
-        heading(out, m->string, markdown);
-        cJSON_ArrayForEach(x, m)
-        {
-            pairs(x, out, markdown);
-            buf_str(out, "\n");
-        }
-    }
-}
-
 static void show_report_text(const cJSON *a, struct buf *out)
 {
-    show_report(a, out, false);
+    if (report_text(a, out) != 0)
+        buf_str(out, "the answer is no report\n");
 }
 
 static void show_report_markdown(const cJSON *a, struct buf *out)
 {
-    show_report(a, out, true);
+    if (report_markdown(a, out) != 0)
+        buf_str(out, "the answer is no report\n");
 }
 
 static int report(struct ctl *c, const struct ctl_options *o, const char *name, struct err *e)
