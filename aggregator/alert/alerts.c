@@ -438,3 +438,8 @@ void alerts_step(struct alerts *a, const struct alert_input *in, const struct al
     a->last = in->now.ms;
     a->afresh = false;
 }
+
+void alerts_spent(struct alerts *a, struct span took)
+{
+    a->spent.ns += took.ns;
+}

@@ -39,14 +39,12 @@ void rule_json(cJSON *o, const struct rule *r)
 
 void measured_json(cJSON *o, const struct measured *m)
 {
-    put_json_number(o, "value", m->value);
-    put_json_number(o, "threshold", m->threshold);
     cJSON_AddStringToObject(o, "verdict", alert_verdict_name(m->verdict));
     if (m->why)
         cJSON_AddStringToObject(o, "why", m->why);
     put_json_time(o, "window_from", m->from);
     put_json_time(o, "window_to", m->to);
-    put_json_time(o, "newest_sample", m->t);
+    put_json_time(o, "newest_in_window", m->data);
     put_json_number(o, "values", (double)m->n);
     put_json_number(o, "steps_with_data", m->held_steps);
     put_json_number(o, "steps", m->of_steps);
@@ -71,15 +69,22 @@ static int put_sample(void *arg, int64_t start, int64_t length, const struct fac
     return 0;
 }
 
+void group_json(cJSON *o, const struct fact_group *g, int64_t from, int64_t to)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, "samples");
+
+    if (list)
+        (void)facts_each(g, from, to, put_sample, list);
+}
+
 void samples_json(cJSON *o, const struct alert_input *in, const struct alert *al)
 {
     const struct rule *r = al->of ? al->of->rule : NULL;
     const struct fact_group *g =
         r && r->selection != RULE_NOTHING ? facts_group_find(in->facts, r->selection, al->group) : NULL;
-    cJSON *list = g ? cJSON_AddArrayToObject(o, "samples") : NULL;
 
-    if (list)
-        (void)facts_each(g, al->m.from, al->m.to, put_sample, list);
+    if (g)
+        group_json(o, g, al->m.from, al->m.to);
 }
 
 void alert_decide(const struct turn *t, const struct alert *al, const struct alert_row *row,
@@ -104,6 +109,8 @@ void alert_decide(const struct turn *t, const struct alert *al, const struct ale
         cJSON_AddStringToObject(o, "muted", mute_name(al->mute));
     put_json_time(o, "since", al->since);
     put_json_number(o, "held_seconds", (double)al->held / 1000);
+    put_json_number(o, "value", al->m.value);
+    put_json_number(o, "threshold", al->m.threshold);
     measured_json(o, &al->m);
     if (al->of)
         rule_json(o, al->of->rule);

@@ -257,6 +257,7 @@ int alerts_restore(struct alerts *a, struct bytes key, struct bytes value, struc
 
     if (key.n != KEY_SIZE || memcmp(key.p, "alert/", 6) != 0) {
         a->foreign++;
+        a->damaged++;
         return err_set(e, ERR_NOTFOUND, "no record of an alert");
     }
     o = cJSON_ParseWithLength((const char *)value.p, value.n);
