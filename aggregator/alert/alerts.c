@@ -39,7 +39,7 @@ void alerts_free(struct alerts **a)
     mem_free(mem, x, sizeof *x);
 }
 
-void rule_state_adopt(struct rule_state *to, struct alert *al, bool anew)
+void rule_state_adopt(struct alerts *a, struct rule_state *to, struct alert *al, bool anew)
 {
     al->of = to;
     al->next = to->first;
@@ -51,6 +51,7 @@ void rule_state_adopt(struct rule_state *to, struct alert *al, bool anew)
     to->over += al->mute == MUTE_LIMIT;
     if (al->summary)
         to->summary = al;
+    alert_baseline_keep(a, al, to->rule);
     if (anew) {
         al->held = 0;
         al->points = 0;
@@ -68,7 +69,7 @@ static void hand_over(struct alerts *a, struct rule_state *old, struct rule_stat
     struct alert *al;
 
     for (struct alert **at = &old->first; *at;) {
-        if ((*at)->state == ALERT_INACTIVE)
+        if ((*at)->state == ALERT_INACTIVE && !(same && (*at)->baseline))
             alert_drop(a, at);
         else
             at = &(*at)->next;
@@ -76,7 +77,7 @@ static void hand_over(struct alerts *a, struct rule_state *old, struct rule_stat
     while ((al = old->first)) {
         old->first = al->next;
         if (same) {
-            rule_state_adopt(fresh, al, anew);
+            rule_state_adopt(a, fresh, al, anew);
             continue;
         }
         al->of = NULL;
@@ -197,6 +198,8 @@ static bool calls(const struct turn *t, const struct rule *r, const struct measu
 {
     if (t->in->hold)
         return false;
+    if (r->baseline.kind != BASELINE_NONE && m->verdict != VERDICT_NONE)
+        return true;
     return m->verdict == VERDICT_HOLDS || (m->verdict == VERDICT_NONE && r->no_data == NO_DATA_ALERT);
 }
 
@@ -257,6 +260,8 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
             al->seen = t->in->now.ms;
         }
     }
+    if (al && r->baseline.kind != BASELINE_NONE)
+        alert_baseline_judge(t, al, &m);
     if (al)
         take(t, al, &m);
 }
@@ -301,6 +306,8 @@ static bool idle(const struct turn *t, const struct alert *al)
     if (al->state != ALERT_INACTIVE || al->summary)
         return false;
     if (al->points && al->of->rule->points)
+        return false;
+    if (al->baseline && t->in->now.ms - al->seen < span_to_ms(al->of->rule->baseline.learn))
         return false;
     return !al->fires || t->in->now.ms - al->ended > span_to_ms(al->of->rule->quiet);
 }

@@ -42,6 +42,11 @@ void measured_json(cJSON *o, const struct measured *m)
     cJSON_AddStringToObject(o, "verdict", alert_verdict_name(m->verdict));
     if (m->why)
         cJSON_AddStringToObject(o, "why", m->why);
+    if (m->low < m->high) {
+        put_json_number(o, "expected", m->expected);
+        put_json_number(o, "usual_from", m->low);
+        put_json_number(o, "usual_to", m->high);
+    }
     put_json_time(o, "window_from", m->from);
     put_json_time(o, "window_to", m->to);
     put_json_time(o, "newest_in_window", m->data);

@@ -155,5 +155,6 @@ void alert_drop(struct alerts *a, struct alert **at)
         if (al->cell < al->of->n_cells && al->of->cells[al->cell].alert == al)
             al->of->cells[al->cell].alert = NULL;
     }
+    alert_baseline_drop(a, al);
     mem_free(a->mem, al, al->size);
 }

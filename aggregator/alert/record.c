@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "aggregator/alert/baseline.h"
 #include "aggregator/alert/state.h"
 
 enum { RECORD_VERSION = 1, KEY_SIZE = 6 + 32 };
@@ -29,13 +30,31 @@ static void add(cJSON *to, const char *name, double v)
         cJSON_AddNumberToObject(to, name, v);
 }
 
+static const char digits[] = "0123456789abcdef";
+
 static void hash_text(uint64_t hash, char out[17])
 {
-    static const char digits[] = "0123456789abcdef";
-
     for (int i = 0; i < 16; i++)
         out[i] = digits[hash >> (60 - 4 * i) & 15];
     out[16] = 0;
+}
+
+static void add_baseline(cJSON *to, const struct baseline *b)
+{
+    struct buf bytes;
+    char *hex;
+
+    buf_init(&bytes, NULL, BASELINE_BYTES_MOST);
+    hex = baseline_encode(b, &bytes) == 0 ? mem_alloc(NULL, 2 * bytes.len + 1) : NULL;
+    if (hex) {
+        for (size_t i = 0; i < bytes.len; i++) {
+            hex[2 * i] = digits[bytes.data[i] >> 4];
+            hex[2 * i + 1] = digits[bytes.data[i] & 15];
+        }
+        cJSON_AddStringToObject(to, "baseline", hex);
+        mem_free(NULL, hex, 2 * bytes.len + 1);
+    }
+    buf_free(&bytes);
 }
 
 static cJSON *write(const struct alert *al)
@@ -70,6 +89,8 @@ static cJSON *write(const struct alert *al)
     add(o, "muted_from", (double)al->muted_from);
     add(o, "told", al->told);
     add(o, "summary", al->summary);
+    if (al->baseline)
+        add_baseline(o, al->baseline);
     if (al->of) {
         char hash[17];
 
@@ -87,7 +108,7 @@ void alert_record(const struct turn *t, struct alert *al)
     cJSON *o;
     char *text;
 
-    if (al->state == ALERT_INACTIVE && !al->points && !al->fires) {
+    if (al->state == ALERT_INACTIVE && !al->points && !al->fires && !al->baseline) {
         alert_record_delete(t, al);
         al->stored = -1;
         al->dirty = false;
@@ -181,6 +202,26 @@ static bool read_state(const cJSON *o, enum alert_state *out)
     return false;
 }
 
+/* One that can not be read is learnt anew. */
+static void read_baseline(struct alerts *a, struct alert *al, const char *hex)
+{
+    size_t n = strlen(hex);
+    struct buf bytes;
+
+    if (!n || n % 2 || n > 2 * BASELINE_BYTES_MOST)
+        return;
+    buf_init(&bytes, NULL, BASELINE_BYTES_MOST);
+    for (size_t i = 0; i < n; i += 2) {
+        const char *high = memchr(digits, hex[i], 16), *low = memchr(digits, hex[i + 1], 16);
+
+        if (high && low)
+            buf_u8(&bytes, (uint8_t)((high - digits) << 4 | (low - digits)));
+    }
+    if (bytes.len != n / 2 || baseline_decode(buf_bytes(&bytes), a->mem, &al->baseline, NULL) != 0)
+        a->damaged++;
+    buf_free(&bytes);
+}
+
 static void fill_in(struct alert *al, const cJSON *o)
 {
     enum alert_state s = ALERT_INACTIVE;
@@ -240,13 +281,14 @@ static int restore(struct alerts *a, const cJSON *o, struct err *e)
     if (!al)
         return err_set(e, ERR_NOMEM, "no memory for an alert, or it was restored already");
     fill_in(al, o);
+    read_baseline(a, al, text(o, "baseline"));
     a->restored++;
     if (!r || !same_hash(o, "groups", r->groups_hash)) {
         al->gone = true;
         return 0;
     }
     a->orphans = al->next;
-    rule_state_adopt(&a->states[r - a->rules.v], al, !same_hash(o, "condition", r->condition_hash));
+    rule_state_adopt(a, &a->states[r - a->rules.v], al, !same_hash(o, "condition", r->condition_hash));
     return 0;
 }
 

@@ -12,6 +12,7 @@
 /* What a rule makes of a group now. */
 struct measured {
     double value, threshold;
+    double expected, low, high; /* of a rule with a baseline: what is usual */
     int64_t t;    /* wall ms that the hold goes by: of the newest sample; now, where there is none to go by */
     int64_t data; /* wall ms of the newest sample in the window; 0: not known */
     uint64_t n;
@@ -55,9 +56,10 @@ struct alert {
     bool told;          /* of this firing */
     bool resumed;       /* the time that passed is not counted: after a restart or a hold */
     bool gone, summary;
-    uint64_t step;  /* at which its group was last met */
-    int64_t stored; /* held, as the last record has it; -1: no record */
-    bool dirty;     /* a record is due */
+    struct baseline *baseline; /* owned; NULL: none */
+    uint64_t step;             /* at which its group was last met */
+    int64_t stored;            /* held, as the last record has it; -1: no record */
+    bool dirty;                /* a record is due */
     uint32_t cell;
 };
 
@@ -137,7 +139,7 @@ void alert_drop(struct alerts *a, struct alert **at);
 void alert_state_set(struct alert *al, enum alert_state s);
 
 /* alerts.c: an alert that was made elsewhere belongs to this rule; anew: its holds begin at 0. */
-void rule_state_adopt(struct rule_state *to, struct alert *al, bool anew);
+void rule_state_adopt(struct alerts *a, struct rule_state *to, struct alert *al, bool anew);
 
 /* What was measured of a group without a cell: its alert, made if need be, takes it. */
 /* Tells once of a rule that has matched nothing for a while. */
@@ -145,6 +147,14 @@ void rule_silence(const struct turn *t, struct rule_state *rs);
 void rule_offer(const struct turn *t, struct rule_state *rs, struct labels group, const struct measured *m);
 void composite_look(const struct turn *t, struct rule_state *rs);
 void absent_look(const struct turn *t, struct rule_state *rs);
+
+/* ---- learn.c: baselines ---- */
+
+/* Judges what was measured by the alert's baseline, made if need be, and lets it learn. */
+void alert_baseline_judge(const struct turn *t, struct alert *al, struct measured *m);
+/* Drops a baseline of another kind than the rule's. */
+void alert_baseline_keep(struct alerts *a, struct alert *al, const struct rule *r);
+void alert_baseline_drop(struct alerts *a, struct alert *al);
 
 /* ---- advance.c: one alert, one step ---- */
 
