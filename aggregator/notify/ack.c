@@ -98,7 +98,7 @@ static void touch(struct notify *n, struct known *k, bool tell)
 
         g->escalate_due = n->now_mono;
         for (struct line *l = g->lines; l; l = l->next)
-            l->ack_due = l->ack_due || (tell && l->receiver->plan && l->receiver->plan->acknowledges);
+            l->ack_due = tell && l->told.ns && l->receiver->plan && l->receiver->plan->acknowledges;
         g->due = mono_min(g->due, n->now_mono);
     }
     n->next_due = n->now_mono;

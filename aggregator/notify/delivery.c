@@ -38,7 +38,7 @@ static bool push_order(struct notify *n, struct line *l)
     return true;
 }
 
-static struct span jitter(struct notify *n, uint32_t failures)
+struct span retry_wait(struct notify *n, uint32_t failures)
 {
     int64_t bound = n->plan->retry_least.ns;
 
@@ -61,7 +61,7 @@ void line_launch(struct notify *n, struct line *l, enum tell tell)
         l->started = n->now_mono;
     }
     if (mono_before(n->now_mono, r->not_before) || r->flights >= FLIGHTS_MOST ||
-        (r->failures >= FAILURES_MANY && r->flights)) {
+        ((r->failures >= FAILURES_MANY || r->bad) && r->flights)) {
         l->state = LINE_WAIT;
         l->retry = mono_before(n->now_mono, r->not_before) ? r->not_before : mono_add(n->now_mono, span_s(1));
         return;
@@ -92,8 +92,6 @@ static void mark(struct notify *n, struct line *l, struct known *k, bool trigger
         t->flight = FLIGHT_NONE;
     if (trigger && k->firing && l->active && gate(n, l->group, k, &what) == BLOCK_NONE) {
         if (!t && !(t = told_put(n, k, l)))
-            return;
-        if (t->epoch == k->epoch && t->state == TOLD_PEER)
             return;
         t->flight = FLIGHT_TRIGGER;
         t->flight_epoch = k->epoch;
@@ -150,6 +148,7 @@ void line_order(struct notify *n, struct line *l, const struct need *need)
     if (!trigger && !need->over) {
         if (!need->ack || !can || !can->acknowledges) {
             l->state = LINE_IDLE; /* what it waited for is no more to be said */
+            l->ack_due = l->forced = false;
             return;
         }
         tell = TELL_ACKNOWLEDGE;
@@ -215,6 +214,8 @@ static void settle_all(struct notify *n, struct line *l, bool delivered)
     l->told = n->now_mono;
     l->told_at = n->now;
     l->gave_up = !delivered;
+    l->forced = false;
+    l->ack_due = l->ack_due && l->tell != TELL_ACKNOWLEDGE;
     if (l->tell == TELL_ACKNOWLEDGE)
         return;
     for (uint32_t i = 0; i < g->n_members; i++) {
@@ -252,13 +253,13 @@ void receiver_well(struct notify *n, struct receiver *r)
         free_waiting(n, r);
 }
 
-/* Groups that this receiver leaves untold look for its fallback now. */
-static void look_again(struct notify *n, const struct receiver *r)
+/* Groups that this receiver leaves untold look for its fallback now, whatever their interval. */
+void receiver_left(struct notify *n, const struct receiver *r)
 {
     for (struct group *g = n->groups; g; g = g->next) {
         for (const struct line *l = g->lines; l; l = l->next) {
-            if (l->receiver == r && l->active && (l->state != LINE_IDLE || l->gave_up))
-                g->due = n->now_mono;
+            if (l->receiver == r && l->active && (l->state != LINE_IDLE || l->gave_up || r->waiting))
+                g->due = g->start = n->now_mono;
         }
     }
     n->next_due = n->now_mono;
@@ -275,7 +276,6 @@ void receiver_ill(struct notify *n, struct receiver *r, const struct told_result
     if (res->outcome == OUTCOME_DENIED) {
         r->bad = true;
         r->not_before = mono_add(n->now_mono, BAD_AGAIN);
-        look_again(n, r);
     } else if (res->retry_after.ns > 0) {
         struct span most = span_s(3600);
         struct mono t = mono_add(n->now_mono, res->retry_after.ns < most.ns ? res->retry_after : most);
@@ -297,11 +297,11 @@ static void failed(struct notify *n, struct line *l, const struct told_result *r
     if (res->outcome == OUTCOME_NEVER || late) {
         r->given_up++;
         settle_all(n, l, false);
-        look_again(n, r);
+        receiver_left(n, r);
         return;
     }
     l->state = LINE_WAIT;
-    l->retry = mono_add(n->now_mono, jitter(n, l->attempt));
+    l->retry = mono_add(n->now_mono, retry_wait(n, l->attempt));
     if (mono_before(l->retry, r->not_before))
         l->retry = r->not_before;
     n->next_due = mono_min(n->next_due, l->retry);
@@ -322,6 +322,7 @@ void delivery_ended(struct notify *n, uint64_t delivery, const struct told_resul
         special_ended(n, l, res);
         return;
     }
+    bunch_touch(n, l->group, false);
     if (res->outcome == OUTCOME_DELIVERED) {
         receiver_well(n, l->receiver);
         settle_all(n, l, true);
@@ -329,5 +330,4 @@ void delivery_ended(struct notify *n, uint64_t delivery, const struct told_resul
         failed(n, l, res);
     }
     receiver_report(n, l->receiver, res->outcome);
-    bunch_touch(n, l->group, false);
 }

@@ -136,8 +136,12 @@ void escalate_step(struct notify *n, struct group *g)
 {
     const struct escalation *e = escalation_of(n, g);
 
-    if (!e || mono_before(n->now_mono, g->escalate_due))
+    if (!e)
         return;
+    if (mono_before(n->now_mono, g->escalate_due)) {
+        n->next_due = mono_min(n->next_due, g->escalate_due);
+        return;
+    }
     g->escalate_due = mono_add(n->now_mono, span_s(5));
     if (!unanswered(n, g)) {
         if (g->escalating.ns) {

@@ -42,6 +42,8 @@ void receiver_report(struct notify *n, struct receiver *r, enum outcome o)
     if (o != OUTCOME_DELIVERED && !ill)
         return;
     r->reported = ill;
+    if (ill)
+        receiver_left(n, r);
     raise_alert(n, r, ill, r->last);
     record_receiver(n, r);
 }

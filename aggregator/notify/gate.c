@@ -5,10 +5,16 @@
 
 #include <string.h>
 
+#define CONFIRM span_s(60)
+
 static const char *const names[BLOCKS] = {
-    [BLOCK_NONE] = "none",        [BLOCK_SUPPRESSED] = "suppressed",
-    [BLOCK_SILENCE] = "silenced", [BLOCK_MAINTENANCE] = "maintenance",
-    [BLOCK_MUTE] = "muted",       [BLOCK_INHIBITED] = "inhibited",
+    [BLOCK_NONE] = "none",
+    [BLOCK_SUPPRESSED] = "suppressed",
+    [BLOCK_SILENCE] = "silenced",
+    [BLOCK_MAINTENANCE] = "maintenance",
+    [BLOCK_MUTE] = "muted",
+    [BLOCK_INHIBITED] = "inhibited",
+    [BLOCK_UNCONFIRMED] = "unconfirmed",
 };
 
 const char *block_name(enum block b)
@@ -145,6 +151,8 @@ enum block gate(struct notify *n, const struct group *g, const struct known *k, 
         return BLOCK_NONE;
     if (k->suppressed)
         return BLOCK_SUPPRESSED;
+    if (!k->confirmed && mono_sub(n->now_mono, n->start).ns < CONFIRM.ns)
+        return BLOCK_UNCONFIRMED;
     if ((s = silenced(n, k))) {
         *what = s->id;
         return BLOCK_SILENCE;

@@ -39,6 +39,7 @@ static void need_firing(struct notify *n, struct line *l, struct known *k, struc
     case SPEAK_DONE:
         t->state = TOLD_PEER;
         t->epoch = k->epoch;
+        l->told = n->now_mono; /* repeats count from here, should they become ours */
         n->by_peer++;
         unsaved_alert(n, k);
         story(n, k, "notification", "told to %s by the other aggregator", l->receiver->name);
@@ -50,7 +51,7 @@ static void need_over(struct notify *n, struct line *l, struct known *k, struct 
 {
     struct told *t = told_get(k, l);
 
-    if (!t || (t->state != TOLD_YES && t->state != TOLD_MAYBE && t->state != TOLD_PEER))
+    if (!t || t->by_digest || (t->state != TOLD_YES && t->state != TOLD_MAYBE && t->state != TOLD_PEER))
         return;
     switch (speaker_of_end(n, l, k, t, &out->next)) {
     case SPEAK_WE: out->over++; break;
@@ -200,7 +201,6 @@ static void line_step(struct notify *n, struct group *g, struct line *l)
     } else if (l->state == LINE_IDLE && l->active && (l->forced || l->ack_due) && !n->hold) {
         need = line_need(n, g, l);
         line_order(n, l, &need);
-        l->forced = l->ack_due = false;
     }
     if (l->state == LINE_WAIT)
         n->next_due = mono_min(n->next_due, l->retry);

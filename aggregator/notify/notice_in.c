@@ -50,7 +50,7 @@ static void take_end(struct notify *n, struct known *k, const struct alert_notic
         told = told || (k->told[i].epoch == k->epoch && k->told[i].state != TOLD_NOT);
     if (!told) {
         n->untold_ends++;
-        story(n, k, "notification", "ended before it was told");
+        story(n, k, "notification", "ended before this firing was told");
     }
     touch_all(n, k, false);
 }
@@ -67,6 +67,8 @@ void notice_take(struct notify *n, const struct alert_notice *a, bool internal)
         n->no_memory++;
         return;
     }
+    for (uint32_t i = 0; !k->confirmed && i < k->n_groups; i++)
+        k->groups[i]->due = n->next_due = n->now_mono; /* it may have waited for this word */
     k->confirmed = true;
     k->internal = internal;
     if (fires) {

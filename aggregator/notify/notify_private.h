@@ -129,6 +129,7 @@ struct receiver {
     char last[256];
     bool reported; /* the alert about it fires */
     /* storms */
+    enum severity worst;     /* that a digest of this storm has told */
     bool storm, digest_open; /* a digest was told whose end was not */
     struct mono window, digest_due;
     uint32_t in_window; /* messages about new alerts since `window` */
@@ -230,6 +231,7 @@ enum block {
     BLOCK_MAINTENANCE,
     BLOCK_MUTE,
     BLOCK_INHIBITED,
+    BLOCK_UNCONFIRMED, /* after a start, until its room has spoken of it, a minute at most */
     BLOCKS
 };
 const char *block_name(enum block b);
@@ -309,6 +311,8 @@ enum { FLIGHTS_MOST = 32 }; /* attempts under way for one receiver */
 void line_order(struct notify *n, struct line *l, const struct need *need);
 void line_launch(struct notify *n, struct line *l, enum tell tell);
 bool receiver_troubled(const struct notify *n, const struct receiver *r);
+struct span retry_wait(struct notify *n, uint32_t failures); /* full jitter */
+void receiver_left(struct notify *n, const struct receiver *r);
 void receiver_well(struct notify *n, struct receiver *r);
 void receiver_ill(struct notify *n, struct receiver *r, const struct told_result *res);
 void delivery_ended(struct notify *n, uint64_t delivery, const struct told_result *r);

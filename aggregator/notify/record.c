@@ -81,13 +81,15 @@ static void record_alert(struct notify *n, const struct known *k)
         const struct told *t = &k->told[i];
         cJSON *r;
 
-        if (t->state == TOLD_NOT)
+        if (t->state == TOLD_NOT && !t->by_digest)
             continue;
         r = cJSON_CreateObject();
         cJSON_AddStringToObject(r, "group", t->line->group->key);
         cJSON_AddStringToObject(r, "receiver", t->line->receiver->name);
         cJSON_AddStringToObject(r, "state", states[t->state]);
         number(r, "epoch", (int64_t)t->epoch);
+        if (t->by_digest)
+            cJSON_AddBoolToObject(r, "by_digest", true);
         cJSON_AddItemToArray(told, r);
     }
     emit(n, "alert", k->hex, o);

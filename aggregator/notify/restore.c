@@ -153,6 +153,12 @@ static void restore_told(struct notify *n, struct known *k, const cJSON *r)
         return;
     }
     t->epoch = (uint64_t)whole(r, "epoch");
+    t->by_digest = yes(r, "by_digest");
+    if (t->by_digest) { /* the storm goes on where it was */
+        to->waiting++;
+        to->storm = true;
+        to->window = n->now_mono;
+    }
     for (uint8_t i = 0; i < TOLD_STATES; i++)
         t->state = strcmp(told_state_name(i), text(r, "state")) == 0 ? i : t->state;
 }

@@ -71,6 +71,28 @@ static enum speak wait_until(const struct notify *n, struct mono t, struct mono 
     return SPEAK_WAIT;
 }
 
+/* Just started: what the other one has told is not known yet, and is soon, or it is lost. */
+static bool first_word(const struct notify *n)
+{
+    for (const struct peer *p = n->peers; p; p = p->next) {
+        if (!p->heard.ns && !lost(n, p))
+            return true;
+    }
+    return false;
+}
+
+/* How long the other one may take: while it tells of this group, its changes wait for the interval. */
+static struct span patience(const struct notify *n, const struct line *l)
+{
+    for (uint32_t i = 0; l->group->route && i < l->group->n_members; i++) {
+        const struct told *t = told_get(l->group->members[i], l);
+
+        if (t && t->state != TOLD_NOT)
+            return span_ns(n->plan->peer_wait.ns + l->group->route->interval.ns);
+    }
+    return n->plan->peer_wait;
+}
+
 enum speak speaker_of(struct notify *n, const struct line *l, const struct known *k, const struct told *t,
                       struct mono *next)
 {
@@ -84,8 +106,10 @@ enum speak speaker_of(struct notify *n, const struct line *l, const struct known
     w = word(n, l, k, &whose);
     if (w && !w->resolved && !lost(n, whose))
         return SPEAK_DONE;
+    if (first_word(n))
+        return wait_until(n, mono_add(n->now_mono, span_s(1)), next);
     p = speaker(n, k);
-    return trusted(n, p) ? wait_until(n, mono_add(t->ready, n->plan->peer_wait), next) : SPEAK_WE;
+    return trusted(n, p) ? wait_until(n, mono_add(t->ready, patience(n, l)), next) : SPEAK_WE;
 }
 
 enum speak speaker_of_end(struct notify *n, const struct line *l, const struct known *k, const struct told *t,
@@ -99,10 +123,12 @@ enum speak speaker_of_end(struct notify *n, const struct line *l, const struct k
     w = word(n, l, k, &whose);
     if (w && w->resolved)
         return SPEAK_DONE;
+    if (first_word(n))
+        return wait_until(n, mono_add(n->now_mono, span_s(1)), next);
     if (t->state == TOLD_PEER || (w && speaker(n, k))) {
         if (w && !trusted(n, whose))
             return SPEAK_WE;
-        return wait_until(n, mono_add(k->changed, n->plan->peer_wait), next);
+        return wait_until(n, mono_add(k->changed, patience(n, l)), next);
     }
     return SPEAK_WE;
 }
@@ -111,6 +137,8 @@ bool speaker_repeats(struct notify *n, const struct line *l)
 {
     if (!n->peers)
         return true;
+    if (first_word(n))
+        return false;
     for (uint32_t i = 0; i < l->group->n_members; i++) {
         const struct known *k = l->group->members[i];
         const struct told *t = told_get(k, l);

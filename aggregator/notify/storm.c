@@ -8,7 +8,7 @@
 
 #define GATHER span_s(3) /* of the first digest: what else comes in at once */
 
-static void to_digest(struct line *l)
+static void to_digest(struct notify *n, struct line *l)
 {
     for (uint32_t i = 0; i < l->group->n_members; i++) {
         struct known *k = l->group->members[i];
@@ -23,7 +23,9 @@ static void to_digest(struct line *l)
             t->flight = FLIGHT_NONE;
         }
         t->by_digest = true;
+        t->epoch = k->epoch;
         l->receiver->waiting++;
+        unsaved_alert(n, k);
     }
 }
 
@@ -43,9 +45,46 @@ static void revoke(struct notify *n, struct receiver *r)
         l->delivery = 0;
         l->state = LINE_IDLE;
         r->flights--;
-        to_digest(l);
+        to_digest(n, l);
     }
     n->n_orders = kept;
+}
+
+/* An incident that the receiver has open by a message of its own goes on by such. */
+static bool open_by_itself(const struct line *l)
+{
+    for (uint32_t i = 0; i < l->group->n_members; i++) {
+        const struct told *t = told_get(l->group->members[i], l);
+
+        if (t && (t->state == TOLD_YES || (t->state == TOLD_MAYBE && !t->by_digest)))
+            return true;
+    }
+    return false;
+}
+
+/* Worse than all that the digests of this storm have told: not to be missed among them. */
+static bool stands_out(struct receiver *r, const struct group *g)
+{
+    for (uint32_t i = 0; i < g->n_members; i++) {
+        if (g->members[i]->firing && g->members[i]->severity > r->worst && r->digest_open) {
+            r->worst = g->members[i]->severity;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count_window(const struct notify *n, struct receiver *r)
+{
+    struct span age = mono_sub(n->now_mono, r->window), length = n->plan->storm_window;
+
+    if (r->window.ns && age.ns < length.ns)
+        return;
+    if (!r->window.ns || age.ns >= 2 * length.ns)
+        r->in_window = 0;
+    r->storm = r->storm && r->in_window > n->plan->storm_messages / 2;
+    r->window = n->now_mono;
+    r->in_window = 0;
 }
 
 /* True: the new alerts of this line wait for the digest. */
@@ -58,25 +97,22 @@ bool storm_takes(struct notify *n, struct line *l, uint32_t fresh)
     l->counted = false;
     if (!most || l->group->n_members == 0 || l->group->members[0]->internal)
         return false;
-    if (mono_sub(n->now_mono, r->window).ns >= n->plan->storm_window.ns || !r->window.ns) {
-        r->storm = r->storm && r->in_window > most / 2;
-        r->window = n->now_mono;
-        r->in_window = 0;
-    }
+    count_window(n, r);
     if (l->state == LINE_IDLE) {
         r->in_window++;
         l->counted = true;
     }
     if (!r->storm && r->in_window > most) {
         r->storm = true;
+        r->worst = SEVERITY_INFO;
         n->storms++;
         revoke(n, r);
         if (mono_before(r->digest_due, mono_add(n->now_mono, GATHER)))
             r->digest_due = mono_add(n->now_mono, GATHER);
     }
-    if (!r->storm || l->state != LINE_IDLE)
+    if (!r->storm || l->state != LINE_IDLE || open_by_itself(l) || stands_out(r, l->group))
         return false;
-    to_digest(l);
+    to_digest(n, l);
     n->next_due = mono_min(n->next_due, r->digest_due);
     return true;
 }
@@ -116,6 +152,9 @@ static void mark_one(void *arg, struct known *k, struct told *t)
 
     if (!k->firing) {
         t->by_digest = false; /* ended before it was told */
+        t->state = TOLD_OVER;
+        t->flight = FLIGHT_NONE;
+        unsaved_alert(m->n, k);
         m->r->waiting -= m->r->waiting > 0;
         return;
     }
@@ -139,6 +178,8 @@ static void settle_one(void *arg, struct known *k, struct told *t)
     m->r->waiting -= m->r->waiting > 0;
     t->state = m->delivered ? TOLD_DIGEST : TOLD_GIVEN_UP;
     t->line->gave_up = !m->delivered;
+    if (k->severity > m->r->worst)
+        m->r->worst = k->severity;
     t->line->told = m->n->now_mono;
     t->line->told_at = m->n->now;
     m->r->by_digest += m->delivered;
@@ -194,9 +235,9 @@ static void digest_ended(struct notify *n, struct receiver *r, const struct told
         (void)each(n, r, true, settle_one, &m);
     if (!m.final) {
         r->digest.state = LINE_WAIT;
-        r->digest.retry = mono_before(r->not_before, n->now_mono)
-                              ? mono_add(n->now_mono, n->plan->retry_least)
-                              : r->not_before;
+        r->digest.retry = mono_add(n->now_mono, retry_wait(n, r->digest.attempt));
+        if (mono_before(r->digest.retry, r->not_before))
+            r->digest.retry = r->not_before;
         return;
     }
     r->digest.state = LINE_IDLE;

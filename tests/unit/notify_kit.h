@@ -14,8 +14,9 @@
 #include <cmocka.h>
 
 #include "aggregator/notify/notify.h"
+#include "common/base/map.h"
 
-enum { SIM_FLIGHTS = 8192, SIM_RECEIVERS = 32, SIM_ZONES = 16, SIM_RECORDS = 20000, SIM_ALERTS = 6000 };
+enum { SIM_FLIGHTS = 8192, SIM_RECEIVERS = 32, SIM_ZONES = 16, SIM_ALERTS = 6000 };
 
 struct sim_flight {
     uint64_t delivery;
@@ -30,7 +31,8 @@ struct sim_receiver { /* how a receiver answers */
     int64_t delay_ms, retry_after_ms;
 };
 struct sim_record {
-    char *key, *value;
+    char *value;
+    char key[];
 };
 struct sim_alert {
     char name[65];
@@ -46,8 +48,8 @@ struct sim_node {
     struct notify *n;
     struct mem mem;
     struct sim_flight flights[SIM_FLIGHTS];
-    struct sim_record *records;
-    size_t n_records;
+    size_t top;         /* of those used */
+    struct map records; /* of struct sim_record */
     struct sim_alert *alerts;
     size_t n_alerts;
     struct peer_told told[4096]; /* what the other one said */
@@ -176,6 +178,7 @@ static inline void sim_send(void *arg, uint64_t delivery, const char *receiver, 
 
         if (f->used)
             continue;
+        node->top = i >= node->top ? i + 1 : node->top;
         *f =
             (struct sim_flight){.delivery = delivery,
                                 .due_ms = r->silent ? INT64_MAX : s->ms + r->delay_ms,
@@ -194,25 +197,18 @@ static inline void sim_send(void *arg, uint64_t delivery, const char *receiver, 
 static inline void sim_record(void *arg, struct bytes key, struct bytes value)
 {
     struct sim_node *node = arg;
-    size_t i = 0;
-    char k[400];
+    struct sim_record *r = map_del(&node->records, key.p, key.n);
 
-    (void)snprintf(k, sizeof k, "%.*s", (int)key.n, (const char *)key.p);
-    while (i < node->n_records && strcmp(node->records[i].key, k) != 0)
-        i++;
-    if (i == node->n_records) {
-        if (!value.n)
-            return;
-        assert_true(node->n_records < SIM_RECORDS);
-        node->records[node->n_records++] = (struct sim_record){strdup(k), NULL};
+    if (r) {
+        free(r->value);
+        free(r);
     }
-    free(node->records[i].value);
-    node->records[i].value = strndup((const char *)value.p, value.n);
-    if (!value.n) {
-        free(node->records[i].key);
-        free(node->records[i].value);
-        node->records[i] = node->records[--node->n_records];
-    }
+    if (!value.n)
+        return;
+    r = calloc(1, sizeof *r + key.n + 1);
+    memcpy(r->key, key.p, key.n);
+    r->value = strndup((const char *)value.p, value.n);
+    assert_int_equal(map_put(&node->records, r->key, key.n, r), 0);
 }
 
 static inline void sim_story(void *arg, const struct fingerprint *alert, struct wall t, const char *kind,
@@ -247,6 +243,7 @@ static inline void sim_start(struct sim_node *node)
     struct buf report;
     struct err e = {0};
     struct config *c;
+    struct sim_record *r;
 
     buf_init(&report, NULL, 1 << 16);
     c = sim_config(node->sim, node->sim->config, &report, &e);
@@ -264,12 +261,10 @@ static inline void sim_start(struct sim_node *node)
         fail_msg("%s %s", buf_text(&report), e.text);
     config_free(&c);
     buf_free(&report);
-    for (size_t i = 0; i < node->n_records; i++)
-        assert_int_equal(
-            notify_restore(
-                node->n, (struct bytes){(const uint8_t *)node->records[i].key, strlen(node->records[i].key)},
-                (struct bytes){(const uint8_t *)node->records[i].value, strlen(node->records[i].value)}, &e),
-            0);
+    for (size_t i = 0; (r = map_next(&node->records, &i));)
+        assert_int_equal(notify_restore(node->n, (struct bytes){(const uint8_t *)r->key, strlen(r->key)},
+                                        (struct bytes){(const uint8_t *)r->value, strlen(r->value)}, &e),
+                         0);
 }
 
 static inline void sim_stop(struct sim_node *node)
@@ -277,6 +272,7 @@ static inline void sim_stop(struct sim_node *node)
     notify_free(&node->n);
     assert_int_equal(node->mem.used, 0);
     memset(node->flights, 0, sizeof node->flights);
+    node->top = 0;
 }
 
 static inline struct sim *sim_new(const char *config, const char *region, const char *other)
@@ -292,7 +288,7 @@ static inline struct sim *sim_new(const char *config, const char *region, const 
 
         node->sim = s;
         (void)snprintf(node->region, sizeof node->region, "%s", i ? other : region);
-        node->records = calloc(SIM_RECORDS, sizeof *node->records);
+        map_init(&node->records, NULL, NULL);
         node->alerts = calloc(SIM_ALERTS, sizeof *node->alerts);
         buf_init(&node->told_text, NULL, 1 << 20);
     }
@@ -301,15 +297,17 @@ static inline struct sim *sim_new(const char *config, const char *region, const 
 
 static inline void sim_free(struct sim *s)
 {
+    struct sim_record *r;
+
     for (unsigned i = 0; i < s->n_nodes; i++) {
         struct sim_node *node = &s->nodes[i];
 
         sim_stop(node);
-        for (size_t k = 0; k < node->n_records; k++) {
-            free(node->records[k].key);
-            free(node->records[k].value);
+        for (size_t k = 0; (r = map_next(&node->records, &k));) {
+            free(r->value);
+            free(r);
         }
-        free(node->records);
+        map_free(&node->records);
         free(node->alerts);
         buf_free(&node->told_text);
     }
@@ -375,6 +373,8 @@ static inline void sim_notice(struct sim_node *node, struct sim_alert *a, bool r
     n.summary = summary;
     n.description = n.runbook = n.reason = "";
     n.restored = restored;
+    if (node->down)
+        return;
     n.suppressed = suppressed;
     (void)sim_event(node, (struct notify_event){.kind = NOTIFY_NOTICE, .notice = &n}, NULL, NULL);
 }
@@ -403,10 +403,8 @@ static inline void sim_restart(struct sim_node *node)
     sim_stop(node);
     sim_start(node);
     (void)sim_event(node, (struct notify_event){.kind = NOTIFY_TICK}, NULL, NULL);
-    for (size_t i = 0; i < node->n_alerts; i++) {
-        if (node->alerts[i].firing)
-            sim_notice(node, &node->alerts[i], true, false);
-    }
+    for (size_t i = 0; i < node->n_alerts; i++)
+        sim_notice(node, &node->alerts[i], node->alerts[i].firing, false);
 }
 
 /* ---- time ---- */
@@ -447,7 +445,9 @@ static inline void sim_peers(struct sim *s)
 
 static inline void sim_answers(struct sim_node *node)
 {
-    for (size_t i = 0; i < SIM_FLIGHTS; i++) {
+    while (node->top && !node->flights[node->top - 1].used)
+        node->top--;
+    for (size_t i = 0; i < node->top; i++) {
         struct sim_flight f = node->flights[i];
 
         if (!f.used || f.due_ms > node->sim->ms)
@@ -479,7 +479,7 @@ static inline void sim_run(struct sim *s, int64_t ms)
             (void)sim_event(node, (struct notify_event){.kind = NOTIFY_TICK}, NULL, NULL);
             wake = span_to_ms(notify_wake(node->n, sim_mono(s)));
             step = wake < step ? wake : step;
-            for (size_t k = 0; k < SIM_FLIGHTS; k++) {
+            for (size_t k = 0; k < node->top; k++) {
                 if (node->flights[k].used && node->flights[k].due_ms - s->ms < step)
                     step = node->flights[k].due_ms - s->ms;
             }

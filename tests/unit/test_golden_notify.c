@@ -257,7 +257,7 @@ static void test_trace(void **state)
     play(*state);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct CMUnitTest tests[64];
     char folder[512], *paths[64];
@@ -268,7 +268,7 @@ int main(void)
     (void)snprintf(folder, sizeof folder, "%s/tests/golden/notify", getenv("TEST_SOURCE"));
     d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d)) && n < 64;) {
-        if (!strstr(e->d_name, ".txt"))
+        if (!strstr(e->d_name, ".txt") || (argc > 1 && !strstr(e->d_name, argv[1])))
             continue;
         paths[n] = malloc(1024);
         (void)snprintf(paths[n], 1024, "%s/%s", folder, e->d_name);
