@@ -397,7 +397,39 @@ static int get_incident(struct desk *d)
     return done(d, incidents_show(judge_incidents(d->j), d->part, lines, d->n_lines, d->out, &e), &e);
 }
 
-/* What all objectives say: the writer takes from it what the incident concerns. */
+/* What all objectives say, {"slos":[{"show":…,"report":…}]}: the writer takes from it what the incident concerns. */
+static void all_objectives(struct desk *d, struct buf *out)
+{
+    struct wall now = d->m->now;
+    struct err e = {0};
+    bool first = true;
+    struct buf list;
+    cJSON *o = NULL, *x;
+
+    buf_init(&list, NULL, 4 << 20);
+    if (slos_list(judge_slos(d->j), now, &list) == 0)
+        o = cJSON_ParseWithLength(buf_text(&list), list.len);
+    buf_str(out, "{\"slos\":[");
+    cJSON_ArrayForEach(x, cJSON_GetObjectItemCaseSensitive(o, "slos"))
+    {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(x, "slo"));
+
+        if (!name)
+            continue;
+        buf_str(out, first ? "{\"show\":" : ",{\"show\":");
+        first = false;
+        if (slos_show(judge_slos(d->j), name, now, out, &e) != 0)
+            buf_str(out, "null");
+        buf_str(out, ",\"report\":");
+        if (slos_report(judge_slos(d->j), name, "rolling", now, out, &e) != 0)
+            buf_str(out, "null");
+        buf_u8(out, '}');
+    }
+    buf_str(out, "]}");
+    cJSON_Delete(o);
+    buf_free(&list);
+}
+
 static int get_postmortem(struct desk *d)
 {
     const char *const *lines = texts(d);
@@ -407,11 +439,10 @@ static int get_postmortem(struct desk *d)
 
     if (!lines)
         return desk_error(d, 503, "unavailable", "no memory");
-    buf_init(&slos, NULL, 4 << 20);
-    if (slos_list(judge_slos(d->j), d->m->now, &slos) != 0)
-        buf_clear(&slos);
+    buf_init(&slos, NULL, 32 << 20);
+    all_objectives(d, &slos);
     rc = incidents_postmortem(judge_incidents(d->j), d->part, lines, d->n_lines,
-                              slos.len ? buf_text(&slos) : NULL, d->out, &e);
+                              slos.full ? NULL : buf_text(&slos), d->out, &e);
     buf_free(&slos);
     d->type = "text/markdown; charset=utf-8";
     return done(d, rc, &e);

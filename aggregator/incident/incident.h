@@ -57,7 +57,8 @@ int incidents_list(const struct incidents *i, const char *state, long after, lon
 int incidents_show(const struct incidents *i, const char *id, const char *const *lines, size_t n_lines,
                    struct buf *json, struct err *e);
 /* Markdown: summary, timeline, times to detect, acknowledge and resolve, numbers, SLA minutes and budget spent
- * (slo_json: slos_show of what is concerned, may be NULL), what went well, what to do. */
+ * (slo_json: {"slos":[{"show":…,"report":…}]}, slos_show and slos_report of all; NULL: none), what went well, what to
+ * do. */
 int incidents_postmortem(const struct incidents *i, const char *id, const char *const *lines, size_t n_lines,
                          const char *slo_json, struct buf *markdown, struct err *e);
 

@@ -137,7 +137,7 @@ int change_restore(struct incidents *i, uint32_t at, const cJSON *o);
 void changes_free(struct incidents *i);
 
 /* objectives.c: the section of a postmortem that tells of SLAs. slo_json may be NULL. */
-void postmortem_objectives(const char *slo_json, struct buf *out);
+void postmortem_objectives(const struct incident *in, const char *slo_json, struct buf *out);
 /* One line of it, without what Markdown would read as a cell, a tag or emphasis. */
 void markdown_plain(struct buf *out, const char *s);
 

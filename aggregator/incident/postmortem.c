@@ -220,7 +220,7 @@ int incidents_postmortem(const struct incidents *i, const char *id, const char *
     p.n_lines = parse(lines, n_lines, p.lines);
     head(&p);
     times(&p);
-    postmortem_objectives(slo_json, markdown);
+    postmortem_objectives(p.in, slo_json, markdown);
     alerts(&p);
     changes(&p);
     timeline(&p);

@@ -777,11 +777,21 @@ static void metrics(void **state)
 /* The document, word for word: tests/golden/incident/postmortem.md. GOLDEN=write writes it anew. */
 static void postmortem(void **state)
 {
-    static const char slo[] = "{\"slos\":[{\"name\":\"checkout\",\"objective_ratio\":0.9995,\"groups\":[{"
-                              "\"labels\":{\"region\":\"eu-west-1\"},"
-                              "\"compliance_ratio\":0.9987,\"error_budget_remaining_ratio\":-1.6,\"downtime_"
-                              "seconds\":2700,\"good\":9987,"
-                              "\"total\":10000}]}]}";
+    static const char slo[] =
+        "{\"slos\":[{\"show\":{\"slo\":\"checkout\",\"service\":\"checkout\",\"objective_ratio\":0.9995,"
+        "\"groups\":["
+        "{\"labels\":{\"service\":\"checkout\",\"region\":\"eu-west-1\"},\"windows\":[{\"window\":\"5m\"},"
+        "{\"window\":\"period\",\"good\":9987,\"total\":10000,\"compliance_ratio\":0.9987}],"
+        "\"error_budget_remaining_ratio\":-1.6},"
+        "{\"labels\":{\"service\":\"checkout\",\"region\":\"us-east-1\"},\"windows\":[]}]},"
+        "\"report\":{\"downtime\":{\"allowed_minutes\":21.6},\"intervals\":["
+        "{\"from\":\"2025-11-23T00:00:00.000Z\",\"to\":\"2025-11-23T01:00:00.000Z\",\"verdict\":\"down\"},"
+        "{\"from\":\"2025-11-24T09:34:00.000Z\",\"to\":\"2025-11-24T09:44:00.000Z\",\"verdict\":\"down\"},"
+        "{\"from\":\"2025-11-24T09:44:00.000Z\",\"to\":\"2025-11-24T09:46:00.000Z\",\"verdict\":\"unknown\"},"
+        "{\"from\":\"2025-11-24T10:30:00.000Z\",\"to\":\"2025-11-24T12:00:00.000Z\",\"verdict\":\"down\"}]}},"
+        "{\"show\":{\"slo\":\"login\",\"service\":\"login\",\"groups\":[{\"labels\":{\"region\":\"eu-west-"
+        "1\"}}]},"
+        "\"report\":null}]}";
     char path[4096], was[32768] = "", id[32];
     const char *lines[64];
     struct kit k;
