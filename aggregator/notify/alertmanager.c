@@ -96,7 +96,8 @@ static cJSON *alert_of(struct arena *a, const struct told_alert *t, struct wall 
                        const char *link)
 {
     cJSON *o = cJSON_CreateObject(), *notes;
-    struct wall until = ends.ms ? ends : wall_add(now, span_s(REFRESH_S * AHEAD));
+    struct wall until = ends.ms ? ends : wall_add(now, span_s(REFRESH_S * AHEAD)),
+                since = t->since.ms ? t->since : now;
 
     cJSON_AddItemToObject(o, "labels", labels_of(a, t->labels, t->rule));
     notes = cJSON_AddObjectToObject(o, "annotations");
@@ -104,7 +105,7 @@ static cJSON *alert_of(struct arena *a, const struct told_alert *t, struct wall 
     annotate(notes, a, "description", t->description);
     annotate(notes, a, "runbook_url", t->runbook);
     annotate(notes, a, "explain", t->explain);
-    told_add_time(o, "startsAt", t->since.ms && t->since.ms <= until.ms ? t->since : until);
+    told_add_time(o, "startsAt", wall_before(until, since) ? until : since);
     told_add_time(o, "endsAt", until);
     if (*link)
         told_add_line(o, a, "generatorURL", link, VALUE_MOST);
@@ -184,6 +185,7 @@ const struct channel channel_alertmanager = {
     .n_rows = ROWS_COUNT(rows),
     .required = "url",
     .resolves = true,
+    .heartbeats = true,
     .refresh = {INT64_C(1000000000) * REFRESH_S},
     .open = alertmanager_open,
     .close = alertmanager_close,

@@ -1,7 +1,7 @@
 /* Attempts on the telling thread: their turn, what they ask the channel for, their end. See teller_io.c.
  *
  * Each receiver has a queue of its own and so many attempts under way at once; a receiver that hangs fills its own queue and
- * delays nobody else. An attempt that did not get its turn within a minute ends as a failed one, so that whoever ordered it
+ * delays nobody else. An attempt that did not get its turn in time ends as a failed one, so that whoever ordered it
  * knows. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -43,8 +43,8 @@ struct notification {
     enum tell tell;
     /* <= 255 bytes of [A-Za-z0-9._:/-]: same alert group, same key, from every aggregator, over restarts */
     const char *dedup_key;
-    const char *title;      /* one line */
-    const char *text;       /* several lines, plain, without the links: those the channel adds */
+    const char *title; /* one line */
+    const char *text; /* several lines, plain, all that is to be said but the links, which the channel adds */
     enum severity severity; /* highest of the alerts */
     struct labels group;    /* labels that all share */
     const struct told_alert *alerts;
@@ -93,7 +93,7 @@ struct channel {
     size_t n_rows;
     const char *required; /* keys that must be set, separated by blanks */
     /* What beyond triggers it can say; what it can't is not sent to it. */
-    bool resolves, acknowledges, changes;
+    bool resolves, acknowledges, changes, heartbeats;
     /* While an alert fires it has to be told again at least so often, else the receiver takes it for resolved
      * (Alertmanager); 0: once is enough. Such a repetition is no news: it is sent as TELL_TRIGGER and told to
      * nobody else. */
@@ -127,6 +127,9 @@ size_t receiver_rows(struct option_row out[RECEIVER_ROWS]);
 /* Each receiver by its type: what has to be set, what belongs to another type, what does not fit together. Touches no
  * file. 0 or ERR_CONFIG, each mistake in the report. */
 int receiver_check(const struct config *c, struct buf *report, struct err *e);
+/* Besides, what the machine has: opens each receiver as the start will and closes it again. Secrets that only the service
+ * can see (cred:) are left to it. In receiver_io.c. */
+int receiver_check_files(const struct config *c, struct buf *report, struct err *e);
 const struct channel *receiver_channel(
     const struct section *s); /* by its type; never NULL after receiver_check */
 

@@ -306,6 +306,7 @@ const struct channel channel_command = {
     .n_rows = ROWS_COUNT(rows),
     .required = "command",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .changes = true,
     .check = command_check,

@@ -99,6 +99,7 @@ const struct channel channel_log = {
     .n_rows = ROWS_COUNT(rows),
     .required = "",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .changes = true,
     .open = log_open,

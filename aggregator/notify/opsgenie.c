@@ -268,6 +268,7 @@ const struct channel channel_opsgenie = {
     .n_rows = ROWS_COUNT(rows),
     .required = "api_key",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .check = opsgenie_check,
     .open = opsgenie_open,

@@ -60,6 +60,43 @@ struct receiver *receiver_open(const struct section *s, struct tally *t, struct 
     return NULL;
 }
 
+static int check_files(const struct section *s, struct buf *report, struct err *e)
+{
+    const struct channel *ch = receiver_channel(s);
+    struct receiver *r;
+    struct err why = {0};
+    char *text = NULL;
+    bool all = true; /* secrets can be read */
+
+    for (size_t i = 0; i < ch->n_rows; i++) {
+        const char *key = ch->rows[i].key;
+
+        if (ch->rows[i].type != OPT_SECRET || !option_set(s, key))
+            continue;
+        if (option_secret_check(s, key, &why) != 0) /* a credential outside of the service passes */
+            return config_complain(report, s, key, e, "%s", why.text);
+        all = all && secret_copy(s, key, &text, NULL) == 0;
+        free_secret(&text);
+    }
+    r = all ? receiver_open(s, NULL, NULL, &why) : NULL;
+    if (all && !r)
+        return config_complain(report, s, NULL, e, "%s", why.text);
+    if (r)
+        receiver_close(r);
+    return 0;
+}
+
+int receiver_check_files(const struct config *c, struct buf *report, struct err *e)
+{
+    const struct section *s;
+    int rc = 0;
+
+    for (size_t i = 0; (s = config_named(c, receiver_section_name, i)); i++)
+        if (receiver_channel(s) && check_files(s, report, e) != 0)
+            rc = ERR_CONFIG;
+    return rc;
+}
+
 void receiver_close(struct receiver *r)
 {
     http_client_free(&r->client);

@@ -110,7 +110,7 @@ static cJSON *message_of(struct arena *a, const struct notification *n)
     blocks = cJSON_AddArrayToObject(o, "blocks");
     cJSON_AddItemToObject(add_block(blocks, "header"), "text",
                           text_item("plain_text", told_line(a, title, HEADER_MOST)));
-    if (*n->text || n->more)
+    if (*n->text)
         cJSON_AddItemToObject(
             add_block(blocks, "section"), "text",
             text_item("mrkdwn", escape(a, told_text(a, &plain, SECTION_MOST), SECTION_MOST)));
@@ -155,6 +155,7 @@ const struct channel channel_slack = {
     .n_rows = ROWS_COUNT(rows),
     .required = "secret_url",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .changes = true,
     .open = slack_open,

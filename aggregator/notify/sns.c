@@ -63,6 +63,8 @@ static char *arn_region(const char *arn)
     return NULL;
 }
 
+static const char region_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
 static bool is_word(const char *s, const char *allowed)
 {
     return *s && !s[strspn(s, allowed)];
@@ -73,7 +75,7 @@ static int sns_check(const struct section *s, const char **key, struct err *e)
     const char *topic = option_text(s, "topic"), *phone = option_text(s, "phone"),
                *region = option_text(s, "aws_region");
     char *of_topic = arn_region(topic);
-    bool known = of_topic != NULL;
+    bool known = of_topic && strlen(of_topic) <= 40 && is_word(of_topic, region_letters);
 
     free(of_topic);
     *key = "topic";
@@ -85,8 +87,7 @@ static int sns_check(const struct section *s, const char **key, struct err *e)
     if (*phone && (*phone != '+' || strlen(phone) > 16 || !is_word(phone + 1, "0123456789")))
         return err_set(e, ERR_CONFIG, "expected a number such as +4930123456");
     *key = "aws_region";
-    if ((*region || *phone) &&
-        (strlen(region) > 40 || !is_word(region, "abcdefghijklmnopqrstuvwxyz0123456789-")))
+    if ((*region || *phone) && (strlen(region) > 40 || !is_word(region, region_letters)))
         return err_set(e, ERR_CONFIG, "expected a region such as eu-central-1");
     return one_url_check(s, key, e);
 }
@@ -284,6 +285,7 @@ const struct channel channel_sns = {
     .n_rows = ROWS_COUNT(rows),
     .required = "access_key_id secret_key",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .changes = true,
     .check = sns_check,

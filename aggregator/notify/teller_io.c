@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "aggregator/notify/judge.h"
 #include "aggregator/notify/telling.h"
@@ -276,8 +277,9 @@ void teller_stop(struct teller **tp)
 
     if (!t)
         return;
-    if (loop_post(t->loop, stop_begin, t) == 0)
-        pthread_join(t->thread, NULL);
+    while (loop_post(t->loop, stop_begin, t) != 0) /* without memory for a post: in a while */
+        (void)usleep(10000);
+    pthread_join(t->thread, NULL);
     teller_free(t);
     *tp = NULL;
 }

@@ -21,15 +21,30 @@ static size_t put(char *out, size_t at, const char *s, size_t n)
     return at + n;
 }
 
+static bool is_control(unsigned char c, bool line)
+{
+    return (c < 0x20 || c == 0x7f) && (line || (c != '\n' && c != '\t'));
+}
+
+static bool is_clean(const char *s, size_t n, bool line)
+{
+    for (size_t i = 0, step; i < n; i += step) {
+        step = utf8_len((const unsigned char *)s + i, n - i);
+        if (!step || (step == 1 && is_control((unsigned char)s[i], line)))
+            return false;
+    }
+    return true;
+}
+
 static const char *clean(struct arena *a, const char *s, size_t most, bool line)
 {
-    size_t n = strlen(s), in = 0, at = 0, kept = 0, step, take;
+    size_t n = strlen(s), in = 0, at = 0, kept = 0, step, take, room;
     char *out;
 
-    if (n > most) /* nothing shrinks: what lies behind is not looked at */
-        n = most + 4;
-    n = strnlen(s, n);
-    out = arena_alloc(a, most + 8);
+    if (is_clean(s, n, line) && n <= most)
+        return s;
+    room = 3 * n < most ? 3 * n : most; /* a byte that is no UTF-8 becomes three */
+    out = arena_alloc(a, room + 8);
     if (!out)
         return "";
     while (in < n) {
@@ -41,7 +56,7 @@ static const char *clean(struct arena *a, const char *s, size_t most, bool line)
             break;
         if (!step)
             at = put(out, at, replacement, take);
-        else if (step == 1 && (c < 0x20 || c == 0x7f) && (line || (c != '\n' && c != '\t')))
+        else if (step == 1 && is_control(c, line))
             out[at++] = ' ';
         else
             at = put(out, at, s + in, step);
@@ -49,7 +64,7 @@ static const char *clean(struct arena *a, const char *s, size_t most, bool line)
         if (at + sizeof elided - 1 <= most)
             kept = at;
     }
-    if (in < strlen(s)) /* cut: the ellipsis counts */
+    if (in < n) /* cut: the ellipsis counts */
         at = most >= sizeof elided - 1 ? put(out, kept, elided, sizeof elided - 1) : 0;
     out[at] = 0;
     return out;
@@ -97,9 +112,6 @@ const char *told_text(struct arena *a, const struct notification *n, size_t most
 
     if (!out)
         return "";
-    if (n->more)
-        len +=
-            (size_t)snprintf(tail + len, sizeof tail - len, "\n%u more alerts are not listed here.", n->more);
     if (*link)
         len += (size_t)snprintf(tail + len, sizeof tail - len, "\nConsole: %s", link);
     if (*ack)

@@ -7,13 +7,14 @@
 #include "aggregator/notify/channel.h"
 
 /* The text as UTF-8 with at most `most` bytes: what is no UTF-8 becomes U+FFFD, control characters but newline and
- * tab become blanks, and what is cut ends in an ellipsis (most >= 4). Never NULL: "" without memory. */
+ * tab become blanks, and what is cut ends in an ellipsis (most >= 4). Never NULL: "" without memory. Borrows from s when
+ * there is nothing to change. */
 const char *told_clean(struct arena *a, const char *s, size_t most);
 const char *told_line(struct arena *a, const char *s, size_t most); /* likewise, and newlines become blanks */
 
 /* "firing", "acknowledged", "resolved", "digest", "change", "heartbeat", "test". */
 const char *told_status(const struct notification *n);
-/* Text, what is missing of it, and the links: for mail, chat and the like. At most `most` bytes; links are kept. */
+/* The text and the links: for mail, chat and the like. At most `most` bytes; of the two, links are kept. */
 const char *told_text(struct arena *a, const struct notification *n, size_t most);
 /* The value of a label of the group, or of the first alert; "" when absent. */
 const char *told_label(const struct notification *n, const char *name);

@@ -125,6 +125,7 @@ const struct channel channel_webhook = {
     .n_rows = ROWS_COUNT(rows),
     .required = "",
     .resolves = true,
+    .heartbeats = true,
     .acknowledges = true,
     .changes = true,
     .check = webhook_check,

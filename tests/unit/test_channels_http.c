@@ -273,7 +273,6 @@ static void test_slack(void **state)
     (void)state;
     open_slack(&k);
     n.text = "a < b & c > d";
-    n.more = 2;
     assert_int_equal(kit_prepare(&k, &n), 1);
     assert_string_equal(k.calls[0].url, "https://hooks.slack.com/services/T000/B000/XXXX");
     assert_false(k.calls[0].idempotent);
@@ -283,7 +282,7 @@ static void test_slack(void **state)
         "\"blocks\":[{\"type\":\"header\",\"text\":{\"type\":\"plain_text\","
         "\"text\":\"[critical] high-error-rate: checkout\"}},"
         "{\"type\":\"section\",\"text\":{\"type\":\"mrkdwn\","
-        "\"text\":\"a &lt; b &amp; c &gt; d\\n2 more alerts are not listed here.\"}},"
+        "\"text\":\"a &lt; b &amp; c &gt; d\"}},"
         "{\"type\":\"context\",\"elements\":[{\"type\":\"mrkdwn\",\"text\":\"firing \xc2\xb7 critical "
         "\xc2\xb7 "
         "us-east-1/agg-1 \xc2\xb7 <https://console.example.com/alerts|Console> \xc2\xb7 "
