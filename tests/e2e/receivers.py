@@ -154,6 +154,11 @@ class MailServer:
                 envelope.rcpt_tos.append(address)
                 return "250 OK"
 
+            async def handle_QUIT(self, _server, _session, _envelope):
+                if "QUIT" in server.reply:
+                    await asyncio.sleep(600)
+                return "221 bye"
+
             async def handle_DATA(self, _server, session, envelope):
                 if "DATA" in server.reply:
                     return server.reply["DATA"]

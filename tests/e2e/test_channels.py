@@ -273,6 +273,16 @@ def test_mail_refusals(tmp_path, ca, services, teller):
     assert "let me in" not in t.output() and "open sesame" not in t.output()
 
 
+def test_mail_to_a_server_that_ignores_quit(tmp_path, ca, services, teller):
+    """It has the mail: that it does not say good bye makes no failed attempt of it."""
+    s = services(MailServer, ca, "starttls")
+    s.reply["QUIT"] = "never"
+    t = teller(mail=dict(mail_options(tmp_path, ca, s, "starttls"), timeout="60s"))
+    orders = [t.send("mail", title=str(i)) for i in range(6)]  # two at a time
+    assert [t.result(n)["outcome"] for n in orders] == ["delivered"] * 6
+    assert len(s.mails) == 6
+
+
 def test_mail_plain(tmp_path, ca, services, teller):
     """starttls is never left out because the server does not offer it."""
     with_tls = services(MailServer, ca, "tls")
