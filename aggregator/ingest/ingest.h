@@ -10,6 +10,7 @@
 #include "aggregator/expose/view.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
+#include "aggregator/store/history.h"
 #include "common/daemon/log.h"
 #include "common/net/loop.h"
 
@@ -54,6 +55,13 @@ unsigned ingest_port(const struct ingest *in);
  * ready yet. `loop` must live until then. A code: done will not be called. */
 int ingest_ask(struct ingest *in, struct loop *loop, void (*done)(void *done_arg, struct gathered *g),
                void *done_arg);
+
+/* A question about the past of what selections look at (see history.h; now and keep are filled in here): what is
+ * stored, and what is not stored yet. Reading is done on the store's thread, bounded. done is called on `loop`:
+ * code 0: it takes *json; else e says why. A code: done will not be called; ERR_MALFORMED and ERR_LIMIT are the
+ * asker's. The question is borrowed for the call. */
+int ingest_history(struct ingest *in, const struct history_ask *q, struct loop *loop, history_answer done,
+                   void *done_arg, struct err *e);
 
 /* From any thread but the ingest thread; block until it has answered. */
 /* Certificates, tokens, percentile sections, limits, selections. On error the old configuration and the old

@@ -126,6 +126,9 @@ struct series_gains {
  * the last one; series_taken settles both. Ends with the first code not 0. */
 int series_take_gains(struct series_set *s, const struct series_gains *to);
 
+/* What was gained and is not on its way to the store: each group of a metric, then its gains. Changes nothing. */
+int series_pending(const struct series_set *s, const char *metric, const struct series_gains *to);
+
 /* At start, after the replay: a group that the store knows. 1: it goes on under *handle (the store calls it that
  * from now on); 0: nobody asks for it any more; ERR_NOMEM also when there are too many, which is counted. */
 int series_restore_group(struct series_set *s, const struct series_group *g, uint32_t *handle);

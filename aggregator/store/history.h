@@ -71,6 +71,32 @@ struct history_tended { /* since the start */
     uint64_t groups_gone, damaged;
 };
 
+/* A question about the past. */
+struct history_ask {
+    const char *metric, *match;
+    const char *const *by; /* label names, or one "*": as the selection has them */
+    uint32_t n_by;
+    struct wall from, to;         /* [from, to), cut to the tier that answers */
+    struct span step;             /* 0: chosen by the window */
+    const double *quantiles, *le; /* of sketches: quantiles, and counts of values up to these bounds */
+    uint32_t n_quantiles, n_le;
+    struct wall now;
+    int64_t keep[TIERS]; /* ms, as in history_keep.dflt */
+};
+/* What is not stored yet, for a question: groups, each directly before its gains. Owned by whoever holds it. */
+struct history_pending;
+struct history_pending *history_pending_new(void); /* NULL without memory */
+void history_pending_free(struct history_pending **p);
+void history_pending_group(struct history_pending *p, const struct history_group *g);
+int history_pending_gain(struct history_pending *p, enum fact_kind kind, int64_t start,
+                         const struct fact_bucket *b);
+/* Answered on the owner's loop: done takes *json when the code is 0 (docs/history.md says what stands there), else e
+ * says why: ERR_MALFORMED, ERR_LIMIT (too much was asked for), ERR_NOMEM. Takes *p; copies the question. A code:
+ * done will not be called. */
+typedef void (*history_answer)(void *arg, int code, struct buf *json, const struct err *e);
+int history_ask(struct history *h, const struct history_ask *q, struct history_pending **p,
+                history_answer done, void *arg, struct err *e);
+
 /* At start only, blocking: each group that is stored. fn says whether it goes on under a handle: 1 and *handle,
  * 0 not, or a code that ends it. */
 int history_load_groups(struct history *h,

@@ -42,12 +42,26 @@ int rollup_put_gain(struct buf *ops, uint32_t handle, enum fact_kind kind, int64
 int rollup_apply(struct rollup *r, struct db *db, struct bytes ops, struct err *e);
 int rollup_bind(struct rollup *r, uint32_t handle, int64_t id); /* ERR_NOMEM */
 
+/* Reads ops again: each group, then its gains (either may be NULL). Ends with the first code not 0. */
+int rollup_read_ops(struct rollup *r, struct bytes ops,
+                    int (*group)(void *arg, const struct history_group *g),
+                    int (*gain)(void *arg, int64_t start, enum fact_kind kind, const struct fact_bucket *b),
+                    void *arg, struct err *e);
+
+/* ---- rollup_ask_io.c ---- */
+/* pending: ops of what is not stored yet, each group directly before its gains. */
+int rollup_ask(struct rollup *r, struct db *db, const struct history_ask *q, struct bytes pending,
+               struct buf *out, struct err *e);
+
 /* ---- rollup_fold_io.c ---- */
 /* One portion of what is to be done: folding, else pruning. *more: there is more to fold. */
 int rollup_tend(struct rollup *r, struct db *db, const struct history_keep *keep, int64_t now, bool *more,
                 struct history_tended *n, struct err *e);
 
 /* ---- rollup_read_io.c ---- */
+/* Terminated names and values in turn into out[ROLLUP_LABELS]; false when they are broken. */
+enum { ROLLUP_LABELS = WIRE_MAX_LABELS + 8 };
+bool rollup_labels(const uint8_t *p, size_t n, struct label *out, uint32_t *count);
 struct rollup_group {
     int64_t id;
     enum fact_kind kind;

@@ -205,12 +205,10 @@ static int64_t group_id(struct db *db, const struct op_head *h, const struct tex
     return rc ? rc : db_last_id(db);
 }
 
-static int run_group(struct rollup *r, struct db *db, const struct op_head *h, const uint8_t *p,
-                     struct err *e)
+static struct texts texts_of(const struct op_head *h, const uint8_t *p)
 {
     const uint8_t *end = p + h->n;
     struct texts t = {.selection = next_text(&p)};
-    int64_t id;
 
     t.metric = next_text(&p);
     t.match = next_text(&p);
@@ -218,7 +216,15 @@ static int run_group(struct rollup *r, struct db *db, const struct op_head *h, c
     t.env = next_text(&p);
     t.labels = p;
     t.n_labels = (size_t)(end - p);
-    id = group_id(db, h, &t, e);
+    return t;
+}
+
+static int run_group(struct rollup *r, struct db *db, const struct op_head *h, const uint8_t *p,
+                     struct err *e)
+{
+    struct texts t = texts_of(h, p);
+    int64_t id = group_id(db, h, &t, e);
+
     if (id < 0)
         return (int)id;
     return rollup_bind(r, h->handle, id) ? err_set(e, ERR_NOMEM, "history: no memory") : 0;
@@ -304,6 +310,49 @@ int rollup_apply(struct rollup *r, struct db *db, struct bytes ops, struct err *
         memcpy(&h, p, sizeof h);
         p += sizeof h;
         rc = h.op == OP_GROUP ? run_group(r, db, &h, p, e) : run_gain(r, db, &h, p, e);
+        at += sizeof h + h.n;
+    }
+    return rc;
+}
+
+static int tell_group(const struct op_head *h, const uint8_t *p,
+                      int (*fn)(void *arg, const struct history_group *g), void *arg)
+{
+    struct texts t = texts_of(h, p);
+    struct label labels[ROLLUP_LABELS];
+    struct history_group g = {.handle = h->handle,
+                              .kind = (enum fact_kind)h->kind,
+                              .selection = t.selection,
+                              .metric = t.metric,
+                              .match = t.match,
+                              .by = t.by,
+                              .env = t.env,
+                              .labels.v = labels};
+
+    return rollup_labels(t.labels, t.n_labels, labels, &g.labels.n) ? fn(arg, &g) : 0;
+}
+
+int rollup_read_ops(struct rollup *r, struct bytes ops,
+                    int (*group)(void *arg, const struct history_group *g),
+                    int (*gain)(void *arg, int64_t start, enum fact_kind kind, const struct fact_bucket *b),
+                    void *arg, struct err *e)
+{
+    size_t at = 0;
+    int rc = 0;
+
+    while (at < ops.n && rc == 0) {
+        const uint8_t *p = ops.p + at + sizeof(struct op_head);
+        struct fact_bucket b;
+        enum fact_kind kind;
+        struct op_head h;
+
+        memcpy(&h, ops.p + at, sizeof h);
+        if (h.op == OP_GROUP) {
+            rc = group ? tell_group(&h, p, group, arg) : 0;
+        } else if (gain) {
+            rc = fact_decode((struct bytes){p, h.n}, &kind, &b, &r->sketch, e);
+            rc = rc ? rc : gain(arg, h.start, kind, &b);
+        }
         at += sizeof h + h.n;
     }
     return rc;

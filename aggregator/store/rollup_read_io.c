@@ -17,8 +17,7 @@ static sqlite3_stmt *prepare(struct db *db, const char *sql, int n, const int64_
     return st;
 }
 
-/* Terminated names and values, in turn; false when they are broken. */
-static bool read_labels(const uint8_t *p, size_t n, struct label *out, uint32_t *count)
+bool rollup_labels(const uint8_t *p, size_t n, struct label *out, uint32_t *count)
 {
     const uint8_t *end = p + n;
     const char *text[2] = {NULL, NULL};
@@ -28,7 +27,7 @@ static bool read_labels(const uint8_t *p, size_t n, struct label *out, uint32_t 
     while (p < end) {
         const uint8_t *stop = memchr(p, 0, (size_t)(end - p));
 
-        if (!stop || *count == WIRE_MAX_LABELS + 8)
+        if (!stop || *count == ROLLUP_LABELS)
             return false;
         text[which] = (const char *)p;
         p = stop + 1;
@@ -53,7 +52,7 @@ int rollup_groups(struct rollup *r, struct db *db, int (*fn)(void *arg, const st
                                "SELECT g.id, g.kind, g.labels, g.env, s.text, s.metric, s.match, s.grouped"
                                " FROM groups g JOIN selections s ON s.id = g.selection",
                                0, NULL, e);
-    struct label labels[WIRE_MAX_LABELS + 8];
+    struct label labels[ROLLUP_LABELS];
     int rc = st ? 0 : e->code;
 
     (void)r;
@@ -62,7 +61,7 @@ int rollup_groups(struct rollup *r, struct db *db, int (*fn)(void *arg, const st
         struct rollup_group g = {.id = sqlite3_column_int64(st, 0),
                                  .kind = (enum fact_kind)sqlite3_column_int(st, 1),
                                  .labels.v = labels};
-        bool good = read_labels(blob, blob ? (size_t)sqlite3_column_bytes(st, 2) : 0, labels, &g.labels.n);
+        bool good = rollup_labels(blob, blob ? (size_t)sqlite3_column_bytes(st, 2) : 0, labels, &g.labels.n);
 
         g.env = text_at(st, 3);
         g.selection = text_at(st, 4);
