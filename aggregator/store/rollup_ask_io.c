@@ -11,6 +11,7 @@ enum { MOST_STORED = 20000, FEW = 64 };
 
 struct stored_group {
     int64_t id;
+    char *key; /* canonical text of all its labels */
     struct answer_group *to;
     struct chunk steps; /* by number of the step in the window */
 };
@@ -21,6 +22,7 @@ struct asking {
     struct answer a;
     struct stored_group *groups; /* by id */
     uint32_t n, room;
+    struct map by_key;
     struct chunk *into; /* the group that is read */
     struct err *e;
 };
@@ -30,6 +32,15 @@ static int consider(void *arg, const struct rollup_group *g)
     struct asking *k = arg;
 
     return answer_consider(&k->a, g->selection, g->metric, g->match, g->by);
+}
+
+static char *key_of(struct asking *k, struct labels l)
+{
+    struct buf *b = &k->r->text;
+
+    buf_clear(b);
+    labels_text(l, b);
+    return b->full ? NULL : arena_text(&k->a.arena, (const char *)b->data, b->len);
 }
 
 static int collect(void *arg, const struct rollup_group *g)
@@ -50,8 +61,9 @@ static int collect(void *arg, const struct rollup_group *g)
     }
     v = &k->groups[k->n];
     *v = (struct stored_group){.id = g->id, .to = answer_group(&k->a, g->labels, g->kind, k->e)};
-    if (!v->to)
-        return k->e->code;
+    v->key = key_of(k, g->labels);
+    if (!v->to || !v->key)
+        return v->to ? ERR_NOMEM : k->e->code;
     if (v->to->steps.kind != g->kind)
         return 0; /* the same labels under another kind: the first one is told */
     chunk_init(&v->steps, g->kind, NULL);
@@ -109,6 +121,8 @@ static int read_stored(struct asking *k)
     if (k->n > 1)
         qsort(k->groups, k->n, sizeof *k->groups, by_id);
     for (uint32_t i = 0; i < k->n && rc == 0; i++) {
+        if (map_put(&k->by_key, k->groups[i].key, strlen(k->groups[i].key), &k->groups[i]) != 0)
+            return err_set(k->e, ERR_NOMEM, "no memory for the answer");
         k->into = &k->groups[i].steps;
         rc = rollup_chunks(k->r, k->db, k->groups[i].id, k->a.tier, k->a.from, k->a.to, on_step, k, k->e);
         if (rc == 0 && k->n <= FEW)
@@ -121,20 +135,10 @@ static int read_stored(struct asking *k)
 
 struct pending {
     struct asking *k;
-    struct answer_group *to; /* of the group named last; NULL: not asked for */
+    struct answer_group
+        *to; /* of the group named last; NULL: not asked for, or its steps go on in what is stored */
+    struct chunk steps;
 };
-
-static int pending_group(void *arg, const struct history_group *g)
-{
-    struct pending *p = arg;
-    struct answer *a = &p->k->a;
-
-    p->to = NULL;
-    if (!answer_wants(a, g->selection, g->labels))
-        return 0;
-    p->to = answer_group(a, g->labels, g->kind, p->k->e);
-    return p->to ? 0 : p->k->e->code;
-}
 
 static int pending_choice(void *arg, const struct history_group *g)
 {
@@ -143,23 +147,60 @@ static int pending_choice(void *arg, const struct history_group *g)
     return answer_consider(&p->k->a, g->selection, g->metric, g->match, g->by);
 }
 
+static int pending_end(struct pending *p)
+{
+    int rc = p->to ? answer_add(&p->k->a, p->to, &p->steps, p->k->e) : 0;
+
+    chunk_free(&p->steps);
+    p->to = NULL;
+    p->k->into = NULL;
+    return rc;
+}
+
+static int pending_group(void *arg, const struct history_group *g)
+{
+    struct pending *p = arg;
+    struct asking *k = p->k;
+    struct stored_group *had;
+    int rc = pending_end(p);
+    char *key;
+
+    if (rc != 0 || !answer_wants(&k->a, g->selection, g->labels))
+        return rc;
+    key = key_of(k, g->labels);
+    if (!key)
+        return err_set(k->e, ERR_NOMEM, "no memory for the answer");
+    had = map_get(&k->by_key, key, strlen(key));
+    if (had) {
+        k->into = &had->steps;
+        return 0;
+    }
+    p->to = answer_group(&k->a, g->labels, g->kind, k->e);
+    if (!p->to)
+        return k->e->code;
+    chunk_init(&p->steps, g->kind, NULL);
+    k->into = p->to->steps.kind == g->kind ? &p->steps : NULL;
+    return 0;
+}
+
 static int pending_gain(void *arg, int64_t start, enum fact_kind kind, const struct fact_bucket *b)
 {
     struct pending *p = arg;
 
-    if (!p->to || p->to->steps.kind != kind)
-        return 0;
-    return add(p->k, &p->to->steps, start, b, p->k->a.step > FACT_STEP_MS);
+    return p->k->into ? on_gain(p->k, start, kind, b) : 0;
 }
 
 static int finish(struct asking *k, struct bytes pending)
 {
     struct pending p = {.k = k};
-    int rc = 0;
+    int rc = rollup_read_ops(k->r, pending, pending_group, pending_gain, &p, k->e);
 
+    if (rc == 0)
+        rc = pending_end(&p);
+    chunk_free(&p.steps);
     for (uint32_t i = 0; i < k->n && rc == 0; i++)
         rc = answer_add(&k->a, k->groups[i].to, &k->groups[i].steps, k->e);
-    return rc ? rc : rollup_read_ops(k->r, pending, pending_group, pending_gain, &p, k->e);
+    return rc;
 }
 
 int rollup_ask(struct rollup *r, struct db *db, const struct history_ask *q, struct bytes pending,
@@ -169,6 +210,7 @@ int rollup_ask(struct rollup *r, struct db *db, const struct history_ask *q, str
     struct pending p = {.k = &k};
     int rc = answer_init(&k.a, q, e);
 
+    map_init(&k.by_key, NULL, NULL);
     if (rc == 0)
         rc = rollup_read_ops(r, pending, pending_choice, NULL, &p, e);
     if (rc == 0)
@@ -180,6 +222,7 @@ int rollup_ask(struct rollup *r, struct db *db, const struct history_ask *q, str
     for (uint32_t i = 0; i < k.n; i++)
         chunk_free(&k.groups[i].steps);
     free(k.groups);
+    map_free(&k.by_key);
     answer_free(&k.a);
     return rc;
 }

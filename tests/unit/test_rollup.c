@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -354,6 +355,185 @@ static void test_retention(void **state)
     rig_close(&g);
 }
 
+/* ---- questions ---- */
+
+static void put_host(struct buf *ops, uint32_t handle, enum fact_kind kind, const char *host)
+{
+    struct label l = {"host", host};
+    struct history_group h = {.handle = handle,
+                              .kind = kind,
+                              .selection = kind == FACT_SKETCH ? "lat by (host)" : "req by (host)",
+                              .metric = kind == FACT_SKETCH ? "lat" : "req",
+                              .match = "",
+                              .by = "host",
+                              .env = "",
+                              .labels = {&l, 1},
+                              .now = {T0}};
+
+    rollup_put_group(ops, &h);
+}
+
+static cJSON *ask(struct rig *g, struct history_ask q, struct buf *pending)
+{
+    struct buf json;
+    cJSON *o;
+
+    buf_init(&json, NULL, 1 << 24);
+    q.now = (struct wall){T0 + 4 * (int64_t)FACT_HOUR_MS};
+    for (int t = 0; t < TIERS; t++)
+        q.keep[t] = MONTH;
+    assert_int_equal(rollup_ask(g->r, g->db, &q, buf_bytes(pending), &json, &g->e), 0);
+    o = cJSON_Parse(buf_text(&json));
+    assert_non_null(o);
+    buf_free(&json);
+    return o;
+}
+
+static const cJSON *group_of(const cJSON *o, const char *host)
+{
+    const cJSON *g;
+
+    cJSON_ArrayForEach(g, cJSON_GetObjectItem(o, "groups"))
+    {
+        const cJSON *l = cJSON_GetObjectItem(cJSON_GetObjectItem(g, "labels"), "host");
+
+        if (host ? l && strcmp(l->valuestring, host) == 0 : !l)
+            return g;
+    }
+    return NULL;
+}
+
+static double field(const cJSON *group, int step, const char *name)
+{
+    const cJSON *x = cJSON_GetArrayItem(cJSON_GetObjectItem(group, "steps"), step);
+
+    assert_non_null(x);
+    assert_non_null(cJSON_GetObjectItem(x, name));
+    return cJSON_GetObjectItem(x, name)->valuedouble;
+}
+
+/* Three hosts with 1, 2 and 3 events a step for two hours, the last one not stored yet. */
+static void test_questions(void **state)
+{
+    static const char *const host[] = {"host"}, *const everything[] = {"*"};
+    struct history_ask q = {.metric = "req",
+                            .match = "",
+                            .by = host,
+                            .n_by = 1,
+                            .from = {T0 / FACT_HOUR_MS * FACT_HOUR_MS},
+                            .step = span_s(7200)};
+    struct buf ops, pending;
+    struct rig g;
+    cJSON *o;
+
+    (void)state;
+    q.to.ms = q.from.ms + 2 * (int64_t)FACT_HOUR_MS;
+    buf_init(&ops, NULL, 1 << 24);
+    buf_init(&pending, NULL, 1 << 24);
+    rig_open(&g, "questions.db");
+    put_host(&ops, 0, FACT_COUNTER, "a");
+    put_host(&ops, 1, FACT_COUNTER, "b");
+    put_host(&pending, 2, FACT_COUNTER, "c");
+    for (int k = 0; k < 720; k++) {
+        for (uint32_t i = 0; i < 3; i++) {
+            struct fact_bucket b = {
+                .n = 1, .series = 1, .sum = i + 1, .last = k, .last_t = q.from.ms + k * FACT_STEP_MS};
+
+            assert_int_equal(
+                rollup_put_gain(i == 2 ? &pending : &ops, i, FACT_COUNTER, q.from.ms + k * FACT_STEP_MS, &b),
+                0);
+        }
+    }
+    run(&g, &ops);
+    assert_true(tend(&g, q.from.ms + FACT_HOUR_MS + 400000)); /* the first hour, not the second one */
+    o = ask(&g, q, &pending);
+    assert_true(field(group_of(o, "a"), 0, "increase") == 720);
+    assert_true(field(group_of(o, "b"), 0, "increase") == 1440);
+    assert_true(field(group_of(o, "c"), 0, "increase") == 2160);
+    assert_true(field(group_of(o, "c"), 0, "series") == 1);
+    cJSON_Delete(o);
+    q.n_by = 0;
+    o = ask(&g, q, &pending);
+    assert_true(field(group_of(o, NULL), 0, "increase") == 6 * 720);
+    assert_true(field(group_of(o, NULL), 0, "series") == 3);
+    cJSON_Delete(o);
+    q.n_by = 1;
+    q.by = everything;
+    q.match = "host=~\"a|c\"";
+    q.step = span_s(60);
+    o = ask(&g, q, &pending);
+    assert_null(group_of(o, "b"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(group_of(o, "a"), "steps")), 120);
+    assert_true(field(group_of(o, "a"), 7, "increase") == 6);
+    assert_true(field(group_of(o, "a"), 100, "increase") == 6);
+    assert_true(field(group_of(o, "c"), 119, "increase") == 18);
+    cJSON_Delete(o);
+    q.match = "zone=x"; /* a label that nothing tells of */
+    o = ask(&g, q, &pending);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "groups")), 0);
+    cJSON_Delete(o);
+    buf_free(&ops);
+    buf_free(&pending);
+    rig_close(&g);
+}
+
+/* Percentiles and counts under a bound, over a window of folded and fresh steps, are those of all values. */
+static void test_percentiles(void **state)
+{
+    static const double quantiles[] = {0, 0.5, 0.99, 1}, le[] = {0.25, 1};
+    struct history_ask q = {.metric = "lat",
+                            .match = "",
+                            .from = {T0 / FACT_HOUR_MS * FACT_HOUR_MS},
+                            .step = span_s(7200),
+                            .quantiles = quantiles,
+                            .n_quantiles = 4,
+                            .le = le,
+                            .n_le = 2};
+    struct buf ops, none;
+    struct sketch all;
+    struct rig g;
+    struct rng r;
+    const cJSON *x;
+    cJSON *o;
+
+    (void)state;
+    q.to.ms = q.from.ms + 2 * (int64_t)FACT_HOUR_MS;
+    rng_seed(&r, 12);
+    buf_init(&ops, NULL, 1 << 24);
+    buf_init(&none, NULL, 1);
+    sketch_init_scale(&all, NULL, SKETCH_SCALE_MAX);
+    rig_open(&g, "percentiles.db");
+    put_host(&ops, 0, FACT_SKETCH, "a");
+    put_host(&ops, 1, FACT_SKETCH, "b");
+    for (int k = 0; k < 1440; k++) {
+        struct sketch s;
+        struct fact_bucket b;
+
+        sketch_init(&s, NULL);
+        b = random_bucket(&r, FACT_SKETCH, &s);
+        assert_int_equal(sketch_merge(&all, &s), 0);
+        assert_int_equal(
+            rollup_put_gain(&ops, (uint32_t)k % 2, FACT_SKETCH, q.from.ms + k / 2 * FACT_STEP_MS, &b), 0);
+        sketch_free(&s);
+    }
+    run(&g, &ops);
+    assert_true(tend(&g, q.from.ms + FACT_HOUR_MS + 400000));
+    o = ask(&g, q, &none);
+    x = cJSON_GetArrayItem(cJSON_GetObjectItem(group_of(o, NULL), "steps"), 0);
+    assert_true(cJSON_GetObjectItem(x, "count")->valuedouble == (double)all.count);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(x, "quantiles"), "0.5")->valuedouble ==
+                sketch_quantile(&all, 0.5));
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(x, "quantiles"), "0.99")->valuedouble ==
+                sketch_quantile(&all, 0.99));
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(x, "quantiles"), "1")->valuedouble == all.max);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(x, "le"), "0.25")->valuedouble ==
+                (double)sketch_count_le(&all, 0.25));
+    cJSON_Delete(o);
+    sketch_free(&all);
+    buf_free(&ops);
+    rig_close(&g);
+}
+
 /* ---- through the history: crashes ---- */
 
 struct env {
@@ -479,10 +659,9 @@ static void test_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_every_tier),
-        cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_chunks),      cmocka_unit_test(test_every_tier),
+        cmocka_unit_test(test_retention),   cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
