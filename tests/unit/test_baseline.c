@@ -173,6 +173,18 @@ static void a_new_level_becomes_usual(void **state)
     }
 }
 
+static bool equal(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static void same(const struct baseline_answer *x, const struct baseline_answer *y)
+{
+    assert_true(x->verdict == y->verdict && x->weeks == y->weeks && x->keep == y->keep);
+    assert_true(equal(x->expected, y->expected) && equal(x->spread, y->spread) && equal(x->low, y->low) &&
+                equal(x->high, y->high) && equal(x->learnt, y->learnt));
+}
+
 static void a_record_changes_nothing(void **state)
 {
     struct mem mem = {0};
@@ -201,7 +213,7 @@ static void a_record_changes_nothing(void **state)
                 assert_int_equal(baseline_is_seasonal(c), seasonal);
                 (void)tell(c, &p, v, t, &y);
                 (void)tell(b, &p, v, t, &x);
-                assert_memory_equal(&x, &y, sizeof x);
+                same(&x, &y);
                 baseline_free(&b, &mem);
                 b = c;
                 continue;
