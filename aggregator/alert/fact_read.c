@@ -52,10 +52,10 @@ static enum fact_tier tier_of(const struct fact_group *g, int64_t from, int64_t 
         t = TIER_STEP;
     else if (to - from <= MINUTES_KEPT_MS)
         t = TIER_MINUTE;
-    while (t > TIER_STEP && !fact_tier_reach(s, t))
+    while (t > TIER_STEP && !fact_tier_reach(s, g->kind, t))
         t--;
-    while (now && t < TIER_HOUR && fact_tier_reach(s, t + 1) > fact_tier_reach(s, t) &&
-           from < now - fact_tier_reach(s, t) - fact_tier_length(t))
+    while (now && t < TIER_HOUR && fact_tier_reach(s, g->kind, t + 1) > fact_tier_reach(s, g->kind, t) &&
+           from < now - fact_tier_reach(s, g->kind, t) - fact_tier_length(t))
         t++;
     return t;
 }
@@ -110,7 +110,7 @@ static int read_window(struct reading *r, enum fact_tier t, int64_t from, int64_
     int64_t a = floor_div(from + many - 1, many), b = floor_div(to, many);
     int rc;
 
-    if (a >= b || !fact_tier_reach(r->g->list->selection, t + 1))
+    if (a >= b || !fact_tier_reach(r->g->list->selection, r->g->kind, t + 1))
         return read_part(r, t, from, to, false);
     rc = read_part(r, t, from, a * many, false);
     rc = rc ? rc : read_part(r, t + 1, a, b, true);

@@ -19,9 +19,9 @@ static void fill_tiers(struct facts *f, struct fact_group *g, const struct selec
         const struct ring *fine = &g->rings[t - 1];
         int64_t length = fact_tier_length(t - 1);
 
-        if (!fact_tier_reach(g->list->selection, t))
+        if (!fact_tier_reach(g->list->selection, g->kind, t))
             ring_free(&g->rings[t], g->kind, f->mem);
-        if (fact_tier_reach(was, t) || !fact_tier_reach(g->list->selection, t))
+        if (fact_tier_reach(was, g->kind, t) || !fact_tier_reach(g->list->selection, g->kind, t))
             continue;
         for (int64_t step = fine->first; step < fine->first + fine->n; step++) {
             struct fact_delta d = {.kind = g->kind, .tier = t - 1, .start = step * length};

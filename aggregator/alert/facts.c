@@ -16,13 +16,14 @@ int64_t fact_tier_length(enum fact_tier t)
     return lengths[t];
 }
 
-int64_t fact_tier_reach(const struct selection *s, enum fact_tier t)
+int64_t fact_tier_reach(const struct selection *s, enum fact_kind kind, enum fact_tier t)
 {
-    int64_t reach = span_to_ms(s->reach);
+    int64_t reach = span_to_ms(s->reach),
+            by_minute = kind == FACT_SKETCH ? SKETCH_MINUTES_FROM_MS : STEPS_KEPT_MS;
 
     switch (t) {
     case TIER_STEP: return reach < STEPS_KEPT_MS ? reach : STEPS_KEPT_MS;
-    case TIER_MINUTE: return reach <= STEPS_KEPT_MS ? 0 : reach < MINUTES_KEPT_MS ? reach : MINUTES_KEPT_MS;
+    case TIER_MINUTE: return reach <= by_minute ? 0 : reach < MINUTES_KEPT_MS ? reach : MINUTES_KEPT_MS;
     case TIER_HOUR: return reach <= HOURS_FROM_MS ? 0 : reach;
     case TIER_DAY: return reach <= MINUTES_KEPT_MS ? 0 : reach;
     case TIERS: break;
@@ -32,7 +33,8 @@ int64_t fact_tier_reach(const struct selection *s, enum fact_tier t)
 
 struct shape fact_tier_shape(const struct fact_group *g, enum fact_tier t)
 {
-    int64_t reach = fact_tier_reach(g->list->selection, t), length = fact_tier_length(t), now = g->facts->now;
+    int64_t reach = fact_tier_reach(g->list->selection, g->kind, t), length = fact_tier_length(t),
+            now = g->facts->now;
 
     return (struct shape){
         .kind = g->kind,
@@ -295,7 +297,7 @@ int fact_group_gain(struct facts *f, struct fact_group *g, const struct fact_del
     for (enum fact_tier t = d->tier; t < TIERS; t++) {
         int rc;
 
-        if (!fact_tier_reach(g->list->selection, t))
+        if (!fact_tier_reach(g->list->selection, g->kind, t))
             continue;
         wanted = true;
         rc = fact_tier_gain(f, g, t, d, &finer);

@@ -8,6 +8,8 @@
 
 enum {
     STEPS_KEPT_MS = 30 * FACT_MINUTE_MS,
+    SKETCH_MINUTES_FROM_MS =
+        2 * FACT_MINUTE_MS, /* of reach: merging six sketches once costs less than often */
     MINUTES_KEPT_MS = 3 * FACT_DAY_MS + FACT_HOUR_MS,
     HOURS_FROM_MS = 2 * FACT_HOUR_MS, /* of reach: from here on hours pay as sums of minutes */
     AHEAD_MS = 60000,                 /* so far ahead of our clock a step may lie */
@@ -76,7 +78,7 @@ struct facts {
 /* Length in ms of a tier's steps. */
 int64_t fact_tier_length(enum fact_tier t);
 /* How far back a tier of this selection is kept, ms; 0: not at all. */
-int64_t fact_tier_reach(const struct selection *s, enum fact_tier t);
+int64_t fact_tier_reach(const struct selection *s, enum fact_kind kind, enum fact_tier t);
 struct shape fact_tier_shape(const struct fact_group *g, enum fact_tier t);
 int facts_lose(struct facts *f, enum fact_loss why, int code);
 /* The canonical text of labels in scratch; NULL without memory. Never empty, so that it is a key. */
