@@ -85,9 +85,9 @@ static cJSON *write(const struct alert *al)
     add(o, "fires", al->fires);
     add(o, "ended", (double)al->ended);
     add(o, "flapping", al->flapping);
-    add(o, "mute", al->mute);
+    add(o, "mute", alert_in_force(al->state) ? al->mute : MUTE_NOT);
     add(o, "muted_from", (double)al->muted_from);
-    add(o, "told", al->told);
+    add(o, "told", al->told && alert_in_force(al->state));
     add(o, "summary", al->summary);
     if (al->baseline)
         add_baseline(o, al->baseline);

@@ -170,6 +170,18 @@ static void read_window(struct reading *rd)
         complain(rd, "window", "is not for %s rules", rule_kind_name(r->kind));
 }
 
+/* Burns are told of these windows and of the objective's period, which is longer than all of them. */
+static void check_burn_window(struct reading *rd, const char *key, struct span window)
+{
+    static const int64_t seconds[] = {300, 1800, 3600, 7200, 21600, 86400, 259200};
+    bool known = window.ns > span_s(259200).ns;
+
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        known |= window.ns == span_s(seconds[i]).ns;
+    if (!known)
+        complain(rd, key, "expected one of 5m 30m 1h 2h 6h 1d 3d, or the objective's period");
+}
+
 static void read_statistic(struct reading *rd)
 {
     struct rule *r = rd->r;
@@ -193,7 +205,11 @@ static void read_statistic(struct reading *rd)
         complain(rd, "before", "is needed by statistic change, as 7d");
     if (r->kind == RULE_BURN && !*r->slo)
         complain(rd, "slo", "is needed by statistic burn: the name of an [slo NAME]");
-    if (r->kind == RULE_BURN && r->burn_short.ns >= r->burn_long.ns)
+    if (r->kind != RULE_BURN)
+        return;
+    check_burn_window(rd, "long", r->burn_long);
+    check_burn_window(rd, "short", r->burn_short);
+    if (r->burn_short.ns >= r->burn_long.ns)
         complain(rd, "short", "is not shorter than long");
 }
 

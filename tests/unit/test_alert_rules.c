@@ -85,6 +85,8 @@ static void test_mistakes(void **state)
          "short: is not shorter than long"},
         {"[alert a]\nstatistic = burn\nslo = checkout\nmetric = m\nabove = 1\n",
          "metric: is not for burn rules"},
+        {"[alert a]\nstatistic = burn\nslo = checkout\nlong = 90m\nabove = 1\n",
+         "long: expected one of 5m 30m"},
         {"[alert a]\nwhen = b\n", "when: found \"b\", which is no [alert NAME]"},
         {"[alert a]\nwhen = a\n", "when: names the alert itself"},
         {"[alert a]\nwhen = not b\n[alert b]\nmetric = m\nabove = 1\n",

@@ -159,7 +159,7 @@ static void run_file(const char *name, const char *path, char *text)
 {
     struct golden g = {.name = name};
     FILE *f;
-    char *at = strstr(text, "\n[rules]\n"), *again, *trace;
+    char *at = strstr(text, "\n[rules]\n"), *again, *trace = NULL;
 
     if (!at || !(trace = strstr(at, "\n[trace]\n")))
         fail_msg("%s: has no [rules] and [trace]", name);
