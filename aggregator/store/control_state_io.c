@@ -34,7 +34,8 @@ static int bind_bytes(sqlite3_stmt *st, int i, struct bytes b)
 static int run_op(struct db *db, const struct write_op *op, struct err *e)
 {
     static const char *const sql[] = {
-        [CONTROL_PUT] = "INSERT INTO state(room, key, value) VALUES(?, ?, ?) ON CONFLICT(room, key) DO UPDATE SET value = excluded.value",
+        [CONTROL_PUT] = ("INSERT INTO state(room, key, value) VALUES(?, ?, ?)"
+                         " ON CONFLICT(room, key) DO UPDATE SET value = excluded.value"),
         [CONTROL_DELETE] = "DELETE FROM state WHERE room = ? AND key = ?",
         [CONTROL_APPEND] = "INSERT INTO line(room, key, value, t) VALUES(?, ?, ?, ?)"};
     sqlite3_stmt *st = db_prepare(db, sql[op->kind], e);
