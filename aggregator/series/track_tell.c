@@ -195,8 +195,11 @@ static void close_open(struct series_set *s)
 
 static int take_group(struct track_group *g, const struct series_gains *to)
 {
-    struct series_group group = {
-        .handle = g->handle, .kind = g->kind, .selection = g->track->name, .labels = g->labels};
+    struct series_group group = {.handle = g->handle,
+                                 .kind = g->kind,
+                                 .selection = g->track->name,
+                                 .labels = g->labels,
+                                 .env = g->env ? g->env->text : ""};
     int rc = g->state & DIRTY ? to->group(to->arg, &group) : 0;
 
     if (rc == 0 && g->state & DIRTY)
