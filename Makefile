@@ -153,7 +153,7 @@ check:
 	@$(MAKE) --no-print-directory -j2 e2e
 
 # ---- benchmarks --------------------------------------------------------------------------------------------------------
-bench: $(patsubst tests/bench/bench_%.c,bench-%,$(BENCH))
+bench: $(patsubst tests/bench/bench_%.c,bench-%,$(BENCH)) bench-pages
 bench-%: $(BUILD)/bench/bench_%
 	$<
 ifneq ($(wildcard tests/bench/bench_agent.py),)
@@ -161,6 +161,8 @@ bench-agent: all $(BUILD)/bench/bench_agent $(BUILD)/bench/bare_read
 	$(BUILD)/bench/bench_agent
 	$(PYTHON) tests/bench/bench_agent.py $(BUILD)
 endif
+bench-pages: all
+	$(PYTHON) tests/bench/bench_pages.py $(BUILD)
 ifneq ($(wildcard tests/bench/bench_ingest_tls.py),)
 bench-ingest: all $(BUILD)/bench/bench_ingest $(BUILD)/bench/load_tls
 	$(BUILD)/bench/bench_ingest

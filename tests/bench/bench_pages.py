@@ -42,7 +42,7 @@ class Pager:
                 pager.messages += 1
                 for alert in body.get("alerts", []):
                     labels = alert.get("labels", {})
-                    if alert.get("status", alert.get("state")) == "firing":
+                    if alert["firing"]:
                         pager.seen.setdefault((labels.get("instance"), labels.get("part")), now)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
@@ -79,7 +79,7 @@ def run(server, pager, ticks, breaches, hold):
     begin = time.time()
     due = begin
     warm = 3
-    while n < breaches or waiting:
+    while n < breaches or waiting or any(len(s.posted) < len(s.high) for s in sources):
         due += ticks
         time.sleep(max(0, due - time.time()))
         if warm:
@@ -125,7 +125,7 @@ def main():
     for ticks, hold, breaches in ((1, 0, int(60 * SCALE)), (1, 10, int(30 * SCALE)), (10, 0, int(12 * SCALE))):
         with tempfile.TemporaryDirectory() as folder:
             pager = Pager()
-            ca = support.authority(os.path.join(folder, "ca"), "server")
+            ca = support.authority(os.path.join(folder, "ca"), "server:127.0.0.1")
             server = support.Aggregator(folder, ca, sections=[
                 ("alert load", {"metric": "load_level", "by": "*", "statistic": "last", "window": "30s", "above": "5",
                                 "for": f"{hold}s", "severity": "critical", "summary": "part ${part} is at ${value}"}),
