@@ -14,6 +14,7 @@
 #include "aggregator/ingest/ingest.h"
 #include "aggregator/judge.h"
 #include "aggregator/options.h"
+#include "aggregator/past.h"
 #include "aggregator/selfmetrics.h"
 #include "aggregator/store/control.h"
 #include "aggregator/store/history.h"
@@ -84,7 +85,10 @@ static void desk(void *arg, const struct desk_request *r, struct loop *loop, des
 {
     struct aggregator *a = arg;
 
-    decide_desk(a->decide, r, loop, done, done_arg);
+    if (strcmp(r->path, "history") == 0)
+        past_ask(a->ingest, r, loop, done, done_arg);
+    else
+        decide_desk(a->decide, r, loop, done, done_arg);
 }
 
 /* Forgetting an agent: audited by the decide thread, carried out on the ingest thread

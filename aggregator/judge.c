@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "aggregator/series/series.h"
+
 struct judge {
     struct mem *mem;
     struct facts *facts;
@@ -26,7 +28,7 @@ struct selections *judge_selections(const struct config *c, struct mem *mem, str
         (void)err_set(e, ERR_NOMEM, "no memory for the list of selections");
         return NULL;
     }
-    if (slo_selections(c, s, e) != 0 || alert_selections(c, s, e) != 0)
+    if (slo_selections(c, s, e) != 0 || alert_selections(c, s, e) != 0 || series_selections(c, s, e) != 0)
         selections_free(&s);
     return s;
 }

@@ -22,6 +22,9 @@ struct series_set;
 extern const struct section_row percentile_section; /* [percentile NAME] */
 extern const struct section_row history_section;    /* [history] */
 
+/* What percentile sections look at, added to a list: so that their past is kept. */
+int series_selections(const struct config *config, struct selections *to, struct err *e);
+
 struct series_params {
     const struct config
         *config; /* borrowed for the call: [percentile …], [history], [aggregator] stale_after and agent_ttl

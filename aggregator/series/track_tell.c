@@ -193,23 +193,53 @@ static void close_open(struct series_set *s)
     }
 }
 
-static int take_group(struct track_group *g, const struct series_gains *to)
+static int give_group(const struct track_group *g, const struct series_gains *to)
 {
     struct series_group group = {.handle = g->handle,
                                  .kind = g->kind,
                                  .selection = g->track->name,
-                                 .labels = g->labels,
-                                 .env = g->env ? g->env->text : ""};
-    int rc = g->state & DIRTY ? to->group(to->arg, &group) : 0;
+                                 .env = g->env ? g->env->text : "",
+                                 .labels = g->labels};
 
-    if (rc == 0 && g->state & DIRTY)
-        g->state = TAKEN | STORED;
-    for (struct track_step *x = g->due.first; x && rc == 0; x = x->next) {
+    return to->group(to->arg, &group);
+}
+
+static int give_steps(const struct track_group *g, const struct track_steps *l, const struct series_gains *to)
+{
+    int rc = 0;
+
+    for (const struct track_step *x = l->first; x && rc == 0; x = x->next) {
         struct fact_bucket b = x->b;
 
         b.sketch = x->sketch;
         rc = to->gain(to->arg, g->handle, g->kind, x->k * FACT_STEP_MS, &b);
     }
+    return rc;
+}
+
+int series_pending(const struct series_set *s, const char *metric, const struct series_gains *to)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < s->tracking.n_handles && rc == 0; i++) {
+        const struct track_group *g = s->tracking.handles[i];
+
+        if (!g || (!g->open.first && !g->due.first) || strcmp(g->track->name.metric, metric) != 0)
+            continue;
+        rc = give_group(g, to);
+        rc = rc ? rc : give_steps(g, &g->due, to);
+        rc = rc ? rc : give_steps(g, &g->open, to);
+    }
+    return rc;
+}
+
+static int take_group(struct track_group *g, const struct series_gains *to)
+{
+    int rc = g->state & DIRTY ? give_group(g, to) : 0;
+
+    if (rc == 0 && g->state & DIRTY)
+        g->state = TAKEN | STORED;
+    rc = rc ? rc : give_steps(g, &g->due, to);
     g->taken = g->due;
     g->due = (struct track_steps){0};
     return rc;
