@@ -141,6 +141,10 @@ unit-objects: $(call obj,$(AGENT) $(AGGR) $(CTL) $(COMMON))
 e2e: all $(TOOLS) $(BUILD)/bench/load_tls
 	@$(PYTHON) tests/e2e/run.py $(PYTEST)
 
+# Objectives against promtool over 30 days, point by point: a minute. In `make e2e` it is 8 days.
+slo-month: $(BUILD)/tests/slo_tool
+	SLO_DAYS=30 SLO_EVERY=60 $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_slo_promtool.py
+
 # What CI runs. Each runner prints its own closing lines.
 check:
 	@$(MAKE) --no-print-directory -j2 all
@@ -202,6 +206,7 @@ help:
 #help make demo                 watch this very machine; DEMO_SECONDS=30 ends it by itself
 #help make check                everything that has to hold; the same rings one by one:
 #help make lint | unit | e2e    rules of the code; unit tests; the real programs (PYTEST="-k word" for some)
+#help make slo-month            burns against promtool's over 30 days, point by point
 #help make clang | asan | ubsan | tsan | fuzz-replay
 #help make fuzz SECONDS=60      each fuzzer for so long
 #help make cover                lines that the unit tests reach, by file
@@ -213,6 +218,6 @@ help:
 #help make clean                V=1 shows the commands of any of these
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e bench conf generated \
+.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month bench conf generated \
     demo install deb rpm bookworm clean help
 .SECONDARY:

@@ -211,3 +211,51 @@ def test_burns_are_those_of_sloths_rules(slo, period, tmp_path):
     print(f"{slo}: {compared} burns are equal at {len(points)} points of {DAYS} days, {nothing} of them without data; "
           f"{waiting} left out while data was under way; {counted} windows hold just what had come in by then; {len(month.resets)} counter resets, {len(month.restarts)} restarts")
     assert compared > 2 * len(points) and nothing
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_ours_under_sloths_names(tmp_path):
+    """conf/prometheus/rules/slo-sloth.yml: each window under its name, with the labels that dashboards ask for."""
+    rules_file = os.path.join(support.TOP, "conf/prometheus/rules/slo-sloth.yml")
+    names = 'sloth_id="checkout", sloth_slo="checkout", sloth_service="shop", slo="checkout", service="shop", region="east"'
+    (tmp_path / "test.yml").write_text(f"""
+rule_files: ["{rules_file}"]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  input_series:
+  - {{series: 'securebase_slo_compliance_ratio{{slo="checkout",service="shop",region="east",window="1h"}}', values: '0.75x10'}}
+  - {{series: 'securebase_slo_compliance_ratio{{slo="checkout",service="shop",region="east",window="period"}}', values: '0.5x10'}}
+  - {{series: 'securebase_slo_burn_rate{{slo="checkout",service="shop",region="east",window="period"}}', values: '3x10'}}
+  - {{series: 'securebase_slo_objective_ratio{{slo="checkout"}}', values: '0.75x10'}}
+  promql_expr_test:
+  - expr: 'slo:sli_error:ratio_rate1h'
+    eval_time: 5m
+    exp_samples: [{{labels: 'slo:sli_error:ratio_rate1h{{{names}, window="1h", sloth_window="1h"}}', value: 0.25}}]
+  - expr: 'slo:sli_error:ratio_rate30d'
+    eval_time: 5m
+    exp_samples: [{{labels: 'slo:sli_error:ratio_rate30d{{{names}, window="period", sloth_window="30d"}}', value: 0.5}}]
+  - expr: 'slo:period_burn_rate:ratio'
+    eval_time: 5m
+    exp_samples: [{{labels: 'slo:period_burn_rate:ratio{{{names}, window="period"}}', value: 3}}]
+  - expr: 'slo:error_budget:ratio'
+    eval_time: 5m
+    exp_samples: [{{labels: 'slo:error_budget:ratio{{sloth_id="checkout", sloth_slo="checkout", slo="checkout"}}', value: 0.25}}]
+""")
+    subprocess.run(["promtool", "check", "rules", rules_file], check=True)
+    subprocess.run(["promtool", "test", "rules", "test.yml"], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(support.TOP, "conf/slos.d"))))
+def test_shipped_examples_are_good(name, tmp_path):
+    with open(os.path.join(support.TOP, "conf/slos.d", name), encoding="utf-8") as f:
+        text = f.read()
+    (tmp_path / "a.ini").write_text(f"[aggregator]\nregion = east\nstate_dir = {tmp_path}/state\n[ingest]\n"
+                                    f"listen = 127.0.0.1:9870\nauth = none\n{text}")
+    program = os.path.join(support.BUILD, "securebase-aggregator")
+    out = subprocess.run([program, "-c", str(tmp_path / "a.ini"), "--check-config"], capture_output=True, text=True, check=False)
+    assert out.returncode == 0 and "warning" not in out.stderr, out.stderr
+    shown = subprocess.run([program, "-c", str(tmp_path / "a.ini"), "--print-config"], capture_output=True, text=True, check=True)
+    for alert in re.findall(r"^\[slo ([a-z-]+)\]", text, re.M):
+        made = f"[alert slo-{alert}-page-fast]" in shown.stdout
+        assert made == ("alerts = no" not in text.split(f"[slo {alert}]")[1].split("[slo")[0])
