@@ -28,6 +28,8 @@ static enum verdict by_points(struct alert *al, const struct rule *r)
 
     if (al->m.verdict == VERDICT_NONE)
         return VERDICT_NONE;
+    if ((k - al->point) * step > span_to_ms(r->gap)) /* too long ago to be of the same N */
+        al->points = 0;
     if (k > al->point || !al->point) {
         al->points = (al->points << 1) & mask;
         al->point = k;
@@ -54,6 +56,21 @@ static bool slid(const struct alert *al, enum verdict v)
            (v == VERDICT_CLEAR || v == VERDICT_BETWEEN) && al->m.data && al->m.data <= al->data;
 }
 
+enum { EARLY_MS = 900000 };
+
+bool alert_early(const struct turn *t, const struct rule *r)
+{
+    int64_t window = span_to_ms(r->kind == RULE_BURN ? r->burn_short : r->window);
+
+    return t->in->now.ms - t->a->awake < (window < EARLY_MS ? window : EARLY_MS);
+}
+
+/* Since when it has been without a value while we looked. */
+static int64_t silent_since(const struct turn *t, const struct alert *al)
+{
+    return al->seen > t->a->awake ? al->seen : t->a->awake;
+}
+
 static enum alert_event event_of(const struct turn *t, struct alert *al)
 {
     const struct rule *r = rule_of(al);
@@ -77,11 +94,11 @@ static enum alert_event event_of(const struct turn *t, struct alert *al)
     case VERDICT_CLEAR: return EVENT_CLEAR;
     default: break;
     }
-    if (r->no_data == NO_DATA_ALERT)
+    if (r->no_data == NO_DATA_ALERT && !alert_early(t, r))
         return EVENT_MISSING_ALERT;
-    if (r->no_data == NO_DATA_OK)
+    if (r->no_data == NO_DATA_OK && !alert_early(t, r))
         return EVENT_MISSING_OK;
-    return t->in->now.ms - al->seen > span_to_ms(r->forget) ? EVENT_STALE : EVENT_MISSING;
+    return t->in->now.ms - silent_since(t, al) > span_to_ms(r->forget) ? EVENT_STALE : EVENT_MISSING;
 }
 
 /* The hold that the state waits for, ms. */
@@ -181,7 +198,9 @@ static enum mute mute_now(const struct turn *t, struct alert *al)
     }
     if (al->muted_from && now - al->muted_from < span_to_ms(r->suppress_extend))
         return MUTE_SUPPRESSED;
-    if (r->n_suppressors && !al->muted_from && now - (int64_t)al->epoch < span_to_ms(r->suppress_wait))
+    /* an epoch ahead of the clock, which went back, waits for nothing */
+    if (r->n_suppressors && !al->muted_from && now >= (int64_t)al->epoch &&
+        now - (int64_t)al->epoch < span_to_ms(r->suppress_wait))
         return MUTE_WAIT;
     return al->of->told >= r->limit ? MUTE_LIMIT : MUTE_NOT;
 }

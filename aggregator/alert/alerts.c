@@ -200,7 +200,8 @@ static bool calls(const struct turn *t, const struct rule *r, const struct measu
         return false;
     if (r->baseline.kind != BASELINE_NONE && m->verdict != VERDICT_NONE)
         return true;
-    return m->verdict == VERDICT_HOLDS || (m->verdict == VERDICT_NONE && r->no_data == NO_DATA_ALERT);
+    return m->verdict == VERDICT_HOLDS ||
+           (m->verdict == VERDICT_NONE && r->no_data == NO_DATA_ALERT && !alert_early(t, r));
 }
 
 static void take(const struct turn *t, struct alert *al, const struct measured *m)
@@ -247,6 +248,10 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
         return;
     }
     rule_measure(r, above, g, t->in->now, &t->a->sketch, &m);
+    if (r->kind == RULE_ABSENT && m.verdict == VERDICT_HOLDS && alert_early(t, r)) {
+        m.verdict = VERDICT_NONE;
+        m.why = "we have not looked for long enough to call it absent";
+    }
     rs->evaluations++;
     t->a->evaluations++;
     c->g = g;
@@ -428,11 +433,13 @@ void alerts_step(struct alerts *a, const struct alert_input *in, const struct al
     a->step++;
     a->steps++;
     if (!a->started)
-        a->started = in->now.ms;
+        a->started = a->awake = in->now.ms;
     if (in->now.ms < a->last) {
         a->backwards++;
         each_alert(a, went_back, in->now.ms);
     }
+    if (in->hold || a->held || in->now.ms < a->awake)
+        a->awake = in->now.ms;
     if (in->hold)
         a->holds++;
     else if (a->held)

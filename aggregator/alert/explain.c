@@ -62,15 +62,16 @@ static int explain_group(const struct alerts *a, const struct alert_input *in, c
     const struct rule *r = NULL;
     struct measured m;
     struct sketch scratch;
+    uint32_t selection;
     cJSON *o;
 
     for (uint32_t i = 0; i < a->rules.n && !r; i++)
         r = names(q, a->states[i].rule) ? a->states[i].rule : NULL;
     if (!r)
         return err_set(e, ERR_NOTFOUND, "no alert and no rule \"%.100s\"", q->name);
-    for (uint32_t i = 0; r->selection != RULE_NOTHING && i < facts_groups(in->facts, r->selection) && !g;
-         i++) {
-        g = facts_group_at(in->facts, r->selection, i);
+    selection = r->kind == RULE_RATIO ? r->of_selection : r->selection;
+    for (uint32_t i = 0; selection != RULE_NOTHING && i < facts_groups(in->facts, selection) && !g; i++) {
+        g = facts_group_at(in->facts, selection, i);
         if (q->match && !match_labels(q->match, fact_labels(g)))
             g = NULL;
     }
@@ -82,9 +83,8 @@ static int explain_group(const struct alerts *a, const struct alert_input *in, c
     cJSON_AddStringToObject(o, "severity", severity_name(r->severity));
     if (g) {
         sketch_init(&scratch, NULL);
-        rule_measure(r, g,
-                     r->kind == RULE_RATIO ? facts_group_find(in->facts, r->of_selection, fact_labels(g)) : g,
-                     in->now, &scratch, &m);
+        rule_measure(r, r->kind == RULE_RATIO ? facts_group_find(in->facts, r->selection, fact_labels(g)) : g,
+                     g, in->now, &scratch, &m);
         sketch_free(&scratch);
         put_json_labels(o, "labels", fact_labels(g));
         put_json_number(o, "value", m.value);

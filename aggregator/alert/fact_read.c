@@ -132,6 +132,8 @@ int facts_window(const struct fact_group *g, int64_t from, int64_t to, struct fa
     if (!out->n || g->kind == FACT_COUNTER)
         out->min = out->max = 0;
     out->sketch = r.sketch;
+    if (out->n && g->newest > a * length && g->newest <= b * length)
+        out->last_t = g->newest; /* hours and days know it less precisely */
     if (cover)
         *cover = (struct fact_cover){r.held, b - a > UINT32_MAX ? UINT32_MAX : (uint32_t)(b - a)};
     return rc;

@@ -147,7 +147,7 @@ struct fact_group *fact_group_get(struct facts *f, struct fact_list *l, struct l
         g->kind != kind) { /* what it was is nothing that this one could add to */
         rings_free(f, g);
         g->kind = kind;
-        g->changes++;
+        g->changes = ++f->changes;
     }
     if (g || !key || l->n == GROUPS_MOST || !list_room(f, l))
         return g;
@@ -312,7 +312,7 @@ int fact_group_gain(struct facts *f, struct fact_group *g, const struct fact_del
     if (!kept)
         return worst ? worst : facts_lose(f, LOSS_OLD, ERR_RANGE);
     f->gains++;
-    g->changes++;
+    g->changes = ++f->changes;
     if (d->gain.last_t > g->newest)
         g->newest = d->gain.last_t;
     return worst;

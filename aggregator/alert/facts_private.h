@@ -71,6 +71,7 @@ struct facts {
     struct scratch *scratch; /* owned */
     int64_t now;             /* 0: not told yet */
     int64_t swept;           /* step in which what is old was forgotten last */
+    uint64_t changes; /* over all groups, so that no two are alike where a group stands in another's place */
     uint64_t gains, lost[LOSSES];
 };
 

@@ -99,8 +99,9 @@ struct alerts {
     char region[64];
     uint64_t step;
     int64_t started, last; /* wall ms of the first and of the last step */
-    bool held;             /* the last step was one that holds */
-    bool afresh;           /* all cells are to be measured again */
+    int64_t awake; /* wall ms since when we have looked without a break: the start, or the end of a hold */
+    bool held;     /* the last step was one that holds */
+    bool afresh;   /* all cells are to be measured again */
     uint64_t damaged, foreign, restored, no_memory, steps, holds, evaluations, notices, records, decisions;
     uint64_t backwards;
     struct span spent;                 /* in steps, as told */
@@ -158,6 +159,8 @@ void alert_baseline_drop(struct alerts *a, struct alert *al);
 
 /* ---- advance.c: one alert, one step ---- */
 
+/* We have not looked for long enough to call something missing: a window of the rule, at most a quarter of an hour. */
+bool alert_early(const struct turn *t, const struct rule *r);
 void alert_advance(const struct turn *t, struct alert *al);
 void alert_apply(const struct turn *t, struct alert *al, const struct alert_row *row, const char *reason);
 
