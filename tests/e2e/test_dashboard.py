@@ -4,6 +4,7 @@ Every expression of every panel is asked with its variables filled in as Grafana
 metric that was renamed empties a panel in silence otherwise.
 """
 import glob
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,13 @@ import support
 DASHBOARDS = sorted(glob.glob(os.path.join(support.TOP, "conf/grafana/dashboards/*.json")))
 PERCENTILE = ("percentile api", {"metric": "http_request_seconds", "by": "service", "windows": "1m 5m", "quantiles": "0.5 0.99",
                                  "buckets": "0.01 0.1 1"})
+
+
+JUDGED = [("slo checkout", {"kind": "availability", "good": "http_requests_total", "good_match": 'code!~"5.."',
+                            "total": "http_requests_total", "by": "service region tenant", "objective": "99.9%"}),
+          ("alert errors", {"metric": "http_requests_total", "match": "code=500", "by": "service region", "statistic": "rate",
+                            "window": "1m", "above": "0.1", "severity": "critical", "summary": "errors of ${service}"}),
+          ("receiver book", {"type": "log"}), ("route all", {"receivers": "book", "wait": "0s"})]
 
 
 def load(file):
@@ -67,16 +75,24 @@ def settled(prometheus):
     return (prometheus.query("rate(securebase_aggregator_values_total[1m])")
             and prometheus.query('securebase_percentile{quantile="0.99"}')
             and prometheus.query("rate(node_network_receive_bytes_total[1m])")
-            and prometheus.query('rate({__name__=~".+_bucket",percentile="api"}[1m])'))
+            and prometheus.query('rate({__name__=~".+_bucket",percentile="api"}[1m])')
+            and prometheus.query('rate(securebase_slo_events_total{result="bad"}[1m])')
+            and prometheus.query('securebase_alerts{alert="errors",state="firing"} > 0')
+            and prometheus.query("rate(securebase_notifications_total[1m])"))
 
 
-def test_every_panel_shows_something(aggregator, agent, prometheus):
-    a = aggregator(sections=[PERCENTILE])
-    sender = agent([a.endpoint])
+def test_every_panel_shows_something(aggregator, agent, prometheus, tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("of a tenant")
+    secret.chmod(0o600)
+    token = ("token web-1", {"hash": hashlib.sha256(b"of a tenant").hexdigest(), "agent": "web-1", "tenant": "acme"})
+    a = aggregator(ingest={"auth": "token", "ca": None}, sections=[PERCENTILE, token] + JUDGED)
+    sender = agent([a.endpoint], ship={"token": f"file:{secret}", "cert": None, "key": None, "batch": "1s"})
     p = prometheus(support.jobs(a))
 
     def ready():
-        sender.statsd(*(f"http.request:{ms}|ms|#service:shop" for ms in (3, 8, 20, 40, 250)))
+        sender.statsd(*(f"http.request:{ms}|ms|#service:shop" for ms in (3, 8, 20, 40, 250)),
+                      "http.requests:20|c|#service:shop,code:200", "http.requests:5|c|#service:shop,code:500")
         return settled(p)
 
     support.wait_for(ready, 60, every=0.5, why="series in Prometheus")

@@ -2,8 +2,10 @@
 
 METRICS_PAGE=write writes the tables anew.
 """
+import glob
 import os
 import re
+import subprocess
 
 import support
 
@@ -90,3 +92,35 @@ def told(row, kept):
         if len(cells) == 4 and cells[0] == name:
             return cells[1] == kind and cells[3] == sentence and set(labels.split()) <= set(cells[2].split())
     return row in kept
+
+
+def commands(text):
+    """The sbctl commands that a page tells people to type: in blocks, and in `code` of sentences."""
+    inside, found = False, []
+    for line in text.splitlines():
+        if line.startswith("```"):
+            inside = not inside
+        elif inside and line.startswith("sbctl "):
+            found.append(line)
+        elif not inside:
+            found += re.findall(r"`(sbctl [^`]*)`", line)
+    return found
+
+
+def test_every_command_of_a_runbook_exists():
+    usage = subprocess.run([os.path.join(support.BUILD, "sbctl"), "--help"], capture_output=True, text=True, check=True).stdout
+    known = {line.split()[0]: line for line in usage.splitlines() if re.match(r"  [a-z][a-z-]* ", line)}
+    asked = {}
+    for page in [*glob.glob(os.path.join(support.TOP, "docs/runbooks/*.md")), os.path.join(support.TOP, "docs/incidents.md")]:
+        with open(page, encoding="utf-8") as f:
+            for c in commands(f.read()):
+                asked.setdefault(" ".join(c.split()[1:3]), os.path.basename(page))
+    assert len(asked) > 10
+    bad = []
+    for c, page in sorted(asked.items()):
+        verb, _, what = c.partition(" ")
+        usage = known.get(verb, "")
+        choice = "|" in usage or "forget" in usage  # the second word is one of those that stand there
+        if not usage or choice and re.fullmatch(r"[a-z-]+", what) and what not in usage:
+            bad.append(f"{page}: sbctl {c}")
+    assert not bad, "\n".join(bad)
