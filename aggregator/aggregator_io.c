@@ -347,6 +347,11 @@ static void tell(void *arg, struct telling *t)
     decide_tell(arg, t);
 }
 
+static void hear(void *arg, struct bytes body)
+{
+    decide_peer(arg, body);
+}
+
 static int start_decide(struct aggregator *a, struct buf *report, struct err *e)
 {
     char path[PATH_MOST];
@@ -379,7 +384,9 @@ static int start_ingest(struct aggregator *a, struct buf *report, struct err *e)
                                    .selections = a->selections,
                                    .generation = a->generation,
                                    .tell = tell,
-                                   .tell_arg = a->decide};
+                                   .tell_arg = a->decide,
+                                   .peer = hear,
+                                   .peer_arg = a->decide};
 
     if (getrandom(ingest.seed, sizeof ingest.seed, 0) != sizeof ingest.seed)
         return err_sys(e, ERR_IO, errno, "random seed");

@@ -3,6 +3,7 @@
 #include "aggregator/ingest/ingest.h"
 #include "aggregator/judge.h"
 #include "aggregator/options.h"
+#include "aggregator/peers.h"
 #include "aggregator/series/series.h"
 #include "aggregator/zones.h"
 
@@ -31,6 +32,7 @@ int aggregator_check(const struct config *c, const struct cli *cli, struct buf *
     struct wall now = cli->verb == CLI_CHECK ? clock_wall() : (struct wall){0};
     int serve = serve_check(c, report, e), ingest = ingest_check(c, report, e);
     int percentiles = percentiles_check(c, report, e), rooms = rooms_check(c, now, report, e);
+    int peers = peers_check(c, report, e);
 
-    return serve ? serve : ingest ? ingest : percentiles ? percentiles : rooms;
+    return serve ? serve : ingest ? ingest : percentiles ? percentiles : rooms ? rooms : peers;
 }

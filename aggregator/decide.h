@@ -46,6 +46,7 @@ void decide_free(
 
 /* ---- from any thread ---- */
 void decide_tell(struct decide *d, struct telling *t); /* takes it */
+void decide_peer(struct decide *d, struct bytes body); /* what another aggregator said; copied */
 /* Before decide_reload: receivers anew. On error nothing has changed. */
 int decide_reload_receivers(struct decide *d, const struct config *c, struct err *e);
 /* Waits until it is done. ERR_NOMEM: half of it may be done, so the process has to begin anew. Other errors: nothing has

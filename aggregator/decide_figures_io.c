@@ -33,6 +33,7 @@ void figures_publish(struct decide *d)
     control_metrics(d->control, &p->samples.sink);
     judge_metrics(d->judge, &p->samples.sink);
     carry_metrics(d, &p->samples.sink);
+    peers_metrics(d, &p->samples.sink);
     if (d->teller)
         teller_metrics(d->teller, &p->samples.sink);
     (void)pthread_mutex_lock(&d->published_lock);

@@ -92,6 +92,7 @@ void decide_tick(void *arg)
     carry_tick(d, now);
     if (second) {
         d->stepped = now;
+        peers_tick(d, now);
         figures_own(d, now);
         figures_publish(d);
         prune(d, now);

@@ -56,7 +56,10 @@ struct decide {
     struct mono hold_until, stepped, asked_own, pruned;
     bool asking_own, wants_own;
     struct note *held, **held_last; /* tellings by a list that is still to come */
-    /* store_io */
+    struct peer *peers;
+    uint64_t strange_words;
+    struct complaint peer_complaint;
+    /* decide_carry_io.c */
     struct batch *first, **last; /* in order; the first is being written, or to be written again */
     bool writing;
     struct mono retry_at;
@@ -95,6 +98,10 @@ void carry_free(struct decide *d);
 void carry_metrics(const struct decide *d, struct sink *out);
 
 /* ---- peers_io.c ---- */
+void peers_load(struct decide *d, const struct config *c); /* again at each reload */
+void peers_free(struct decide *d);
+void peers_tick(struct decide *d, struct mono now);
+void peers_metrics(const struct decide *d, struct sink *out);
 /* This region and its peers, as JSON in the arena. */
 struct bytes peers_regions(const struct decide *d, struct arena *a);
 

@@ -92,6 +92,7 @@ static void run_reload(struct decide *d, struct note *n)
         rc = rc ? ERR_NOMEM : 0;
         d->generation = r->generation;
         d->wants_own = wants_own(r->selections);
+        peers_load(d, r->config);
         decide_run_held(d);
     }
     end_reload(r, rc);
@@ -215,6 +216,7 @@ static int open_rooms(struct decide *d, struct buf *report, struct err *e)
     rc = restore(d, e);
     if (rc)
         return rc;
+    peers_load(d, d->p.config);
     (void)store_secret(d); /* without it links end with this process */
     d->teller = teller_start(&teller, e);
     return d->teller ? 0 : e->code;
@@ -351,6 +353,7 @@ void decide_free(struct decide **dp)
         next = n->next;
         n->drop(n);
     }
+    peers_free(d);
     judge_free(&d->judge);
     published_free(&d->published);
     timer_free(&d->tick);

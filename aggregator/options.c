@@ -6,6 +6,7 @@
 #include "aggregator/incident/incident.h"
 #include "aggregator/ingest/ingest.h"
 #include "aggregator/notify/notify.h"
+#include "aggregator/peers.h"
 #include "aggregator/series/series.h"
 #include "aggregator/slo/slo.h"
 
@@ -72,6 +73,7 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
                                     .example = "pager"};
     n += notify_sections(out + n);
     out[n++] = incidents_section;
+    out[n++] = peer_section;
     out[n++] = (struct section_row)LOG_SECTION;
     return n;
 }

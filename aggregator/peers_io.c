@@ -1,23 +1,377 @@
-/* This region, for the desk. */
+/* Peers on the decide thread: each is told every five seconds, by a client of its own, and what comes from one is taken in.
+ * A peer that was not heard for 15 s is down. Words are kept for a day, one a minute of each peer. See peers.h. */
 #include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "aggregator/decide_private.h"
+#include "aggregator/peers.h"
+#include "common/net/http_client.h"
+#include "version.h"
+
+enum { EVERY_S = 5, TIMEOUT_S = 4, LOST_S = 15, KEEP_S = 60, BODY_MOST = 1 << 20, READ_MOST = 4 << 20 };
+
+struct peer {
+    struct peer *next;
+    struct decide *d;
+    char name[65], region[128], url[600], authorization[1100];
+    struct http_client *client; /* NULL: its files cannot be read */
+    struct http_call *call;
+    struct mono tried, heard, kept; /* 0: never */
+    int64_t skew_ms;                /* its clock minus ours, with the way */
+    bool up, was_up;
+    char host[256], version[32];
+    uint32_t slos, told;
+    uint64_t sends, failures, words;
+    struct complaint complaint;
+};
+
+/* ---- configuration ---- */
+
+static void peer_free(struct peer *p)
+{
+    http_client_free(&p->client);
+    free(p);
+}
+
+static int read_token(struct peer *p, const struct section *s, struct err *e)
+{
+    struct buf text;
+    int rc;
+
+    p->authorization[0] = 0;
+    if (!option_set(s, "token"))
+        return 0;
+    buf_init(&text, NULL, 1024);
+    rc = option_secret(s, "token", &text, e);
+    if (rc == 0)
+        (void)snprintf(p->authorization, sizeof p->authorization, "Bearer %s", buf_text(&text));
+    buf_free(&text);
+    return rc;
+}
+
+/* A peer whose files cannot be read is heard all the same. */
+static void open_client(struct peer *p, const struct section *s)
+{
+    const struct http_client_params params = {.ca = option_text(s, "ca"),
+                                              .cert = option_text(s, "cert"),
+                                              .key = option_text(s, "key"),
+                                              .max_connections = 1};
+    const char *url = option_text(s, "url");
+    size_t n = strlen(url);
+    struct err e = {0};
+
+    (void)snprintf(p->url, sizeof p->url, "%.*s/v1/peer", (int)(n && url[n - 1] == '/' ? n - 1 : n), url);
+    p->call = NULL;
+    http_client_free(&p->client);
+    if (read_token(p, s, &e) == 0)
+        p->client = http_client_new(p->d->loop, &params, &e);
+    if (!p->client)
+        LOG(p->d->log, LOG_ERROR, "peers", "this peer cannot be spoken to", kv_s("peer", p->name), kv_e(&e));
+}
+
+static struct peer *find(struct peer *list, const char *name)
+{
+    while (list && strcmp(list->name, name) != 0)
+        list = list->next;
+    return list;
+}
+
+void peers_load(struct decide *d, const struct config *c)
+{
+    struct peer *old = d->peers, *next, **at = &d->peers, *kept = NULL;
+    const struct section *s;
+
+    for (size_t i = 0; (s = config_named(c, "peer", i)) != NULL; i++) {
+        struct peer *p = calloc(1, sizeof *p), *before = find(old, section_label(s));
+
+        if (!p)
+            continue;
+        if (before) { /* what is known of it goes on; its client is made anew */
+            *p = *before;
+            p->client = NULL;
+        }
+        p->d = d;
+        p->next = kept;
+        kept = p;
+        (void)snprintf(p->name, sizeof p->name, "%s", section_label(s));
+        (void)snprintf(p->region, sizeof p->region, "%s", option_text(s, "region"));
+        open_client(p, s);
+    }
+    *at = kept;
+    for (; old; old = next) {
+        next = old->next;
+        peer_free(old);
+    }
+}
+
+void peers_free(struct decide *d)
+{
+    while (d->peers) {
+        struct peer *p = d->peers;
+
+        d->peers = p->next;
+        peer_free(p);
+    }
+}
+
+/* ---- speaking ---- */
+
+static void spoken(void *arg, const struct http_result *r)
+{
+    struct peer *p = arg;
+    struct decide *d = p->d;
+
+    p->call = NULL;
+    if (r->code == 0 && r->status == 200) {
+        if (p->complaint.active)
+            log_recovered(d->log, &p->complaint, "peers", "the peer takes our words again");
+        return;
+    }
+    p->failures++;
+    COMPLAIN(d->log, &p->complaint, clock_mono(), LOG_WARN, "peers", "the peer could not be told",
+             kv_s("peer", p->name), kv_s("why", r->code ? r->error : "refused"), kv_i("status", r->status));
+}
+
+static void speak(struct peer *p, const struct buf *body)
+{
+    const struct http_header h[] = {{"Content-Type", "application/json"},
+                                    {"Authorization", p->authorization}};
+    const struct http_request r = {.method = "POST",
+                                   .url = p->url,
+                                   .headers = h,
+                                   .n_headers = *p->authorization ? 2 : 1,
+                                   .body = body->data,
+                                   .body_len = body->len,
+                                   .idempotent = true,
+                                   .timeout = span_s(TIMEOUT_S)};
+    struct err e = {0};
+
+    p->sends++;
+    p->call = http_client_send(p->client, &r, spoken, p, &e);
+    p->failures += p->call == NULL;
+}
+
+static void look(struct peer *p, struct mono now)
+{
+    struct decide *d = p->d;
+
+    p->up = p->heard.ns && mono_sub(now, p->heard).ns <= span_s(LOST_S).ns;
+    if (p->up != p->was_up)
+        LOG(d->log, p->up ? LOG_INFO : LOG_WARN, "peers",
+            p->up ? "the peer is heard" : "the peer is not heard any more", kv_s("peer", p->name),
+            kv_s("region", p->region));
+    p->was_up = p->up;
+}
+
+void peers_tick(struct decide *d, struct mono now)
+{
+    const struct peer_self self = {
+        .region = d->region, .host = d->host, .version = SB_VERSION, .telling = d->teller != NULL};
+    struct buf body;
+    bool written = false, good = false;
+
+    if (!d->peers)
+        return;
+    buf_init(&body, NULL, BODY_MOST);
+    for (struct peer *p = d->peers; p; p = p->next) {
+        look(p, now);
+        if (!p->client || p->call || d->ending ||
+            (p->tried.ns && mono_sub(now, p->tried).ns < span_ms(EVERY_S * 1000 - 50).ns))
+            continue;
+        p->tried = now;
+        if (!written)
+            good = peer_write(&self, d->judge, loop_wall(d->loop), &body) == 0;
+        written = true;
+        if (good)
+            speak(p, &body);
+        else
+            p->failures++;
+    }
+    buf_free(&body);
+}
+
+/* ---- hearing ---- */
+
+struct peer_note {
+    struct note note;
+    struct bytes body; /* behind the struct */
+};
+
+static void drop_peer(struct note *n)
+{
+    free(n);
+}
+
+static struct peer *of_region(struct decide *d, const char *region)
+{
+    struct peer *p = d->peers;
+
+    while (p && strcmp(p->region, region) != 0)
+        p = p->next;
+    return p;
+}
+
+static void take_word(struct decide *d, struct peer *p, const struct peer_word *w, struct bytes body)
+{
+    const struct moment m = decide_moment(d);
+    struct batch *b = batch_new(d);
+
+    p->words++;
+    p->heard = m.mono;
+    p->skew_ms = w->telling.sent.ms - m.now.ms;
+    p->slos = w->slos;
+    p->told = w->telling.n_told;
+    memcpy(p->host, w->host, sizeof p->host);
+    memcpy(p->version, w->version, sizeof p->version);
+    look(p, m.mono);
+    if (!b)
+        return;
+    judge_peer(d->judge, &m, &w->telling, &b->orders);
+    if (!p->kept.ns || mono_sub(m.mono, p->kept).ns >= span_s(KEEP_S).ns) {
+        orders_line(&b->orders, "peer", bytes_of(p->region), m.now, body);
+        p->kept = m.mono;
+    }
+    batch_give(b);
+}
+
+static void run_peer(struct decide *d, struct note *n)
+{
+    struct peer_note *x = (struct peer_note *)n;
+    struct peer_word w;
+    struct arena a;
+    struct err e = {0};
+    struct peer *p = NULL;
+
+    arena_init(&a, NULL, READ_MOST);
+    if (peer_read(x->body, &a, &w, &e) == 0 && !(p = of_region(d, w.region)))
+        (void)err_set(&e, ERR_NOTFOUND, "no [peer] serves region \"%.100s\"", w.region);
+    if (p) {
+        take_word(d, p, &w, x->body);
+    } else {
+        d->strange_words++;
+        COMPLAIN(d->log, &d->peer_complaint, loop_mono(d->loop), LOG_WARN, "peers",
+                 "a word that is of no use", kv_e(&e));
+    }
+    arena_free(&a);
+    free(n);
+}
+
+void decide_peer(struct decide *d, struct bytes body)
+{
+    struct peer_note *n = malloc(sizeof *n + body.n);
+    uint8_t *to;
+
+    if (!n)
+        return; /* the next one comes in five seconds */
+    to = (uint8_t *)(n + 1);
+    memcpy(to, body.n ? body.p : (const uint8_t *)"", body.n);
+    *n = (struct peer_note){{.run = run_peer, .drop = drop_peer}, {to, body.n}};
+    decide_put(d, &n->note);
+}
+
+/* ---- showing ---- */
+
+static cJSON *region_json(const char *region, bool own)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(o, "region", region);
+    cJSON_AddBoolToObject(o, "own", own);
+    return o;
+}
+
+static cJSON *peer_json(const struct peer *p, struct mono now)
+{
+    cJSON *o = region_json(p->region, false);
+
+    cJSON_AddStringToObject(o, "peer", p->name);
+    cJSON_AddBoolToObject(o, "up", p->up);
+    if (p->heard.ns) {
+        cJSON_AddNumberToObject(o, "heard_seconds", span_seconds(mono_sub(now, p->heard)));
+        cJSON_AddNumberToObject(o, "skew_seconds", (double)p->skew_ms / 1000);
+        cJSON_AddStringToObject(o, "host", p->host);
+        cJSON_AddStringToObject(o, "version", p->version);
+        cJSON_AddNumberToObject(o, "told", p->told);
+        cJSON_AddNumberToObject(o, "objectives", p->slos);
+    } else {
+        cJSON_AddNullToObject(o, "heard_seconds");
+        cJSON_AddNullToObject(o, "skew_seconds");
+    }
+    return o;
+}
 
 struct bytes peers_regions(const struct decide *d, struct arena *a)
 {
     cJSON *o = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(o, "regions"),
-          *own = cJSON_CreateObject();
+          *own = region_json(d->region, true);
     struct bytes out = {NULL, 0};
     char *text;
 
-    cJSON_AddStringToObject(own, "region", d->region);
-    cJSON_AddBoolToObject(own, "own", true);
+    cJSON_AddStringToObject(own, "host", d->host);
+    cJSON_AddStringToObject(own, "version", SB_VERSION);
     cJSON_AddItemToArray(list, own);
+    for (const struct peer *p = d->peers; p; p = p->next)
+        cJSON_AddItemToArray(list, peer_json(p, loop_mono(d->loop)));
     cJSON_AddNullToObject(o, "next");
     text = cJSON_PrintUnformatted(o);
     if (text)
-        out = bytes_of(arena_text(a, text, strlen(text)));
+        out = (struct bytes){(const uint8_t *)arena_text(a, text, strlen(text)), strlen(text)};
     cJSON_free(text);
     cJSON_Delete(o);
-    return out;
+    return out.p ? out : (struct bytes){NULL, 0};
+}
+
+void peers_metrics(const struct decide *d, struct sink *out)
+{
+    static const struct metric_row up = {"securebase_peer_up",
+                                         METRIC_GAUGE,
+                                         1,
+                                         1,
+                                         "peer region",
+                                         "Whether the peer was heard in the last 15 s."};
+    static const struct metric_row heard = {"securebase_peer_heard_seconds",
+                                            METRIC_GAUGE,
+                                            1,
+                                            1,
+                                            "peer region",
+                                            "Time since the peer was heard; +Inf: never."};
+    static const struct metric_row skew = {
+        "securebase_peer_skew_seconds",
+        METRIC_GAUGE,
+        1,
+        1000,
+        "peer region",
+        "The peer's clock minus ours when its last word came, less the time that it took."};
+    static const struct metric_row words = {"securebase_peer_words_total",
+                                            METRIC_COUNTER,
+                                            1,
+                                            1,
+                                            "peer region result",
+                                            "Words with the peer: heard, said, and not taken by it."};
+    static const struct metric_row strange = {
+        "securebase_peer_strange_words_total",
+        METRIC_COUNTER,
+        1,
+        1,
+        "",
+        "Words that could not be read, or of a region that no [peer] serves."};
+    const struct mono now = loop_mono(d->loop);
+
+    for (const struct peer *p = d->peers; p; p = p->next) {
+        struct text l[3] = {text_of(p->name), text_of(p->region), text_of("heard")};
+
+        sink_int(out, &up, l, p->up);
+        sink_real(out, &heard, l, p->heard.ns ? span_seconds(mono_sub(now, p->heard)) : (double)INFINITY);
+        if (p->heard.ns)
+            sink_int(out, &skew, l, p->skew_ms);
+        sink_uint(out, &words, l, p->words);
+        l[2] = text_of("said");
+        sink_uint(out, &words, l, p->sends);
+        l[2] = text_of("failed");
+        sink_uint(out, &words, l, p->failures);
+    }
+    sink_uint(out, &strange, NULL, d->strange_words);
 }

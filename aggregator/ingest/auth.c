@@ -29,10 +29,12 @@ bool auth_parse_hash(const char *hex, uint8_t out[32])
 
 static void read_token(struct auth_token *t, const struct section *s)
 {
-    const char *agent = option_text(s, "agent"), *tenant = option_text(s, "tenant");
+    const char *agent = option_text(s, "agent"), *tenant = option_text(s, "tenant"),
+               *role = option_text(s, "role");
 
     *t = (struct auth_token){.agent = ""};
     (void)auth_parse_hash(option_text(s, "hash"), t->hash);
+    t->peer = role && strcmp(role, "peer") == 0;
     if (agent)
         memcpy(t->agent, agent, strnlen(agent, WIRE_MAX_AGENT));
     if (tenant)
@@ -93,6 +95,8 @@ bool auth_caller(const struct auth *a, const char *value, struct caller *out)
     memcpy(out->tenant, found->tenant, sizeof out->tenant);
     if (found->agent[0])
         memcpy(out->agent[out->n++], found->agent, sizeof found->agent);
+    else if (found->peer)
+        out->peer = true;
     else
         out->relay = true;
     return true;

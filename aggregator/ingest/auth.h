@@ -7,8 +7,9 @@
 
 struct auth_token {
     uint8_t hash[32];
-    char agent[WIRE_MAX_AGENT + 1]; /* "" : the role relay */
+    char agent[WIRE_MAX_AGENT + 1]; /* "" : a role */
     char tenant[INTAKE_TENANT + 1];
+    bool peer; /* the role; else relay */
 };
 struct auth {
     struct auth_token *tokens; /* owned */

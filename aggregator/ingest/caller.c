@@ -40,6 +40,8 @@ bool caller_of_tls(const struct tls_identity *id, bool use_cn, struct caller *ou
             add_agent(out, rest);
         else if (strcmp(id->uri[i], "securebase://role/relay") == 0)
             out->relay = true;
+        else if (strcmp(id->uri[i], "securebase://role/peer") == 0)
+            out->peer = true;
         else if ((rest = after(id->uri[i], "securebase://tenant/")) && caller_name_ok(rest, strlen(rest)) &&
                  strlen(rest) <= INTAKE_TENANT)
             memcpy(out->tenant, rest, strlen(rest) + 1);

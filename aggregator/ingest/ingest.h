@@ -38,6 +38,10 @@ struct ingest_params {
      * these. May be NULL. */
     void (*tell)(void *tell_arg, struct telling *t);
     void *tell_arg;
+    /* What another aggregator said: POST /v1/peer, from the role peer. On the ingest thread; the body is borrowed for
+     * the call. NULL: there is no such path. */
+    void (*peer)(void *peer_arg, struct bytes body);
+    void *peer_arg;
 };
 /* Opens the stores and binds, then starts the thread, which
  * restores and replays before it answers anybody. */

@@ -251,6 +251,8 @@ struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, s
     g->generation = p->generation;
     g->tell = p->tell;
     g->tell_arg = p->tell_arg;
+    g->peer = p->peer;
+    g->peer_arg = p->peer_arg;
     memcpy(g->seed, p->seed, sizeof g->seed);
     g->series_mem.cap = (size_t)option_int(s, "max_memory");
     g->work_mem.cap = (size_t)option_int(s, "max_requests_memory");

@@ -25,6 +25,8 @@ struct ingest {
     uint32_t generation;
     void (*tell)(void *arg, struct telling *t);
     void *tell_arg;
+    void (*peer)(void *arg, struct bytes body);
+    void *peer_arg;
     struct timer *teller; /* tell_io.c */
     bool telling;         /* it is set */
     struct log *log;

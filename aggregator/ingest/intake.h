@@ -21,6 +21,7 @@ enum { INTAKE_TENANT = 64 };
 struct caller {
     bool anyone; /* auth = none: each agent's own connection */
     bool relay;
+    bool peer;  /* another aggregator */
     unsigned n; /* agents that this connection is */
     char agent[TLS_MAX_IDENTITIES][WIRE_MAX_AGENT + 1];
     char tenant[INTAKE_TENANT + 1]; /* "" : none */

@@ -82,8 +82,9 @@ static enum wire_reason judge_head(const struct http_exchange *x, enum request_p
         return WIRE_METHOD;
     if (refusal == HTTP_CHUNKED || refusal == HTTP_BAD_LENGTH || !http_header(x, "Content-Length"))
         return WIRE_LENGTH;
-    if (http_header(x, "Content-Encoding") ||
-        !has_type(x, path == PATH_BATCHES ? WIRE_TYPE_BATCH : WIRE_TYPE_DEFINITIONS))
+    if (http_header(x, "Content-Encoding") || !has_type(x, path == PATH_BATCHES       ? WIRE_TYPE_BATCH
+                                                           : path == PATH_DEFINITIONS ? WIRE_TYPE_DEFINITIONS
+                                                                                      : "application/json"))
         return WIRE_TYPE;
     if (refusal == HTTP_TOO_LARGE)
         return WIRE_TOO_LARGE;
@@ -259,6 +260,23 @@ static void take_definitions(struct ingest *g, struct work *w, struct http_excha
         defined(w, rc);
 }
 
+/* ---- another aggregator ---- */
+
+static void take_peer(struct ingest *g, struct http_exchange *x, const struct caller *who)
+{
+    const struct wire_answer good = {.status = 200, .reason = WIRE_OK};
+    struct wire_answer a;
+
+    if (!g->peer || (!who->peer && !who->anyone)) {
+        intake_refuse(&a, WIRE_IDENTITY, "this takes the role peer");
+        answer(g, x, PATH_PEER, &a);
+        return;
+    }
+    g->peer(g->peer_arg, http_body(x));
+    figures_answer(&g->f, PATH_PEER, &good);
+    http_answer(x, 200, "application/json", NULL, 0, "{}\n", 3);
+}
+
 /* ---- the handler ---- */
 
 static void refuse_head(struct ingest *g, struct http_exchange *x, enum request_path path,
@@ -276,6 +294,7 @@ static enum request_path path_of(const struct http_exchange *x)
 
     return strcmp(p, "/v1/batches") == 0       ? PATH_BATCHES
            : strcmp(p, "/v1/definitions") == 0 ? PATH_DEFINITIONS
+           : strcmp(p, "/v1/peer") == 0        ? PATH_PEER
                                                : PATH_OTHER;
 }
 
@@ -302,6 +321,8 @@ void ingest_request(void *arg, struct http_exchange *x)
         refuse_head(g, x, path, WIRE_UNAUTHORIZED, "who speaks is not known");
     } else if (g->stopping) {
         refuse_head(g, x, path, WIRE_UNAVAILABLE, "this aggregator is stopping");
+    } else if (path == PATH_PEER && http_refusal(x) == HTTP_FINE) {
+        take_peer(g, x, &who);
     } else if (http_refusal(x) != HTTP_FINE || !(w = work_new(&g->in))) {
         refuse_head(g, x, path, WIRE_OVERLOAD, "too many requests are under way");
     } else {
