@@ -21,7 +21,7 @@ def pytest_runtest_makereport(item, call):
 def ca(tmp_path_factory):
     """A CA with a server certificate for loopback, agents web-1 to web-3, and the roles."""
     return support.authority(str(tmp_path_factory.mktemp("ca")), "server:localhost,127.0.0.1", "agent:web-1", "agent:web-2",
-                             "agent:web-3", "role:relay", "role:viewer", "role:operator")
+                             "agent:web-3", "role:relay", "role:viewer", "role:operator", "role:peer")
 
 
 @pytest.fixture
