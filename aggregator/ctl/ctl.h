@@ -50,6 +50,9 @@ int ctl_rules(struct ctl *c, const struct ctl_options *o, int argc, char **argv,
 int ctl_explain(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_incident(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_regions(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+/* trial_io.c: trying rules */
+int ctl_test_rules(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_replay(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 /* act_io.c: what is silenced, maintained, on duty; what happened */
 int ctl_silence(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_maintenance(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);

@@ -40,6 +40,9 @@ static const struct command {
     {"rota", "show NAME | override NAME PERSON --for D", "who is on duty", ctl_rota, "show override"},
     {"route", "[NAME=VALUE,...]", "the receivers; or where an alert with these labels goes", ctl_route, ""},
     {"event", "[list | add NAME]", "deployments and other changes, for timelines", ctl_event, "list add"},
+    {"test-rules", "FILE ...", "rules on written series, without an aggregator", ctl_test_rules, ""},
+    {"replay", "--rules FILE --from TIME [FILE]",
+     "what other rules would have said; FILE: the rules as they are", ctl_replay, ""},
     {"regions", "", "this region and its peers", ctl_regions, ""},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -74,8 +77,9 @@ static const struct flag {
     {"format", "FORMAT", AT(format), "slo", "of slo report: text, json or markdown"},
     {"at", "TIME", AT(at), "explain event", "at that time: RFC 3339, or a duration ago (-2h)"},
     {"for", "D", AT(last), "silence maintenance rota", "how long"},
-    {"from", "TIME", AT(from), "silence maintenance rota", "the beginning (default: now)"},
-    {"to", "TIME", AT(to), "silence maintenance rota", "the end, instead of --for"},
+    {"from", "TIME", AT(from), "silence maintenance rota replay", "the beginning (default: now)"},
+    {"to", "TIME", AT(to), "silence maintenance rota replay", "the end, instead of --for"},
+    {"rules", "FILE", AT(rules), "replay", "the rules to try"},
     {"until-resolved", NULL, AT(until_resolved), "silence", "end when what it matches is resolved"},
     {"excludes-sla", NULL, AT(excludes_sla), "maintenance",
      "minutes within it do not count (declared beforehand)"},

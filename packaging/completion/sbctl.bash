@@ -9,14 +9,14 @@ _sbctl()
         return
         ;;
     esac
-    case "  --url --socket --ca --cert --key --token --reason --request-id --by --window --interval --state --match --month --format --at --for --from --to --kind --text --labels " in *" $prev "*) return ;; esac
+    case "  --url --socket --ca --cert --key --token --reason --request-id --by --window --interval --state --match --month --format --at --for --from --to --rules --kind --text --labels " in *" $prev "*) return ;; esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        status | agents | top | percentiles | slo | alerts | rules | explain | incident | silence | maintenance | rota | route | event | regions) command=${command:-$word} ;;
+        status | agents | top | percentiles | slo | alerts | rules | explain | incident | silence | maintenance | rota | route | event | test-rules | replay | regions) command=${command:-$word} ;;
         esac
     done
     case $command in
-    '') words="status agents top percentiles slo alerts rules explain incident silence maintenance rota route event regions --url --socket --ca --cert --key --token --json --version --help" ;;
+    '') words="status agents top percentiles slo alerts rules explain incident silence maintenance rota route event test-rules replay regions --url --socket --ca --cert --key --token --json --version --help" ;;
     status) words=" --url --socket --ca --cert --key --token --json" ;;
     agents) words="forget --url --socket --ca --cert --key --token --json --reason --request-id" ;;
     top) words=" --url --socket --ca --cert --key --token --json --once --interval" ;;
@@ -31,6 +31,8 @@ _sbctl()
     rota) words="show override --url --socket --ca --cert --key --token --json --reason --request-id --for --from --to" ;;
     route) words=" --url --socket --ca --cert --key --token --json" ;;
     event) words="list add --url --socket --ca --cert --key --token --json --reason --request-id --at --kind --text --labels" ;;
+    test-rules) words=" --url --socket --ca --cert --key --token --json" ;;
+    replay) words=" --url --socket --ca --cert --key --token --json --from --to --rules" ;;
     regions) words=" --url --socket --ca --cert --key --token --json" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -219,8 +219,7 @@ static void test_damaged_records(void **state)
         "{\"v\":1}",
         "{\"v\":99}",
         "{\"v\":1,\"rule\":\"hot\",\"group\":{\"host\":7},\"labels\":{}}",
-        "{\"v\":1,\"rule\":\"hot\",\"group\":{},\"labels\":{},\"severity\":\"error\","
-        "\"state\":\"on fire\"}"};
+        "{\"v\":1,\"rule\":\"hot\",\"group\":{},\"labels\":{},\"severity\":\"error\",\"state\":\"lit\"}"};
     static const char key[] = "alert/00112233445566778899aabbccddeeff";
     struct kit k;
     struct err e = {0};
