@@ -89,14 +89,17 @@ static const char *title(struct arena *a, const struct notification *m, const st
                      v[0]->summary);
 }
 
+enum { TEXT_ENOUGH = 64 << 10 }; /* bytes; nobody reads further */
+
 static const char *text_of_alerts(struct notify *n, struct arena *a, const struct notification *m)
 {
     struct buf b;
     char t[WALL_TEXT];
     const char *copy;
+    uint32_t i;
 
-    buf_init(&b, n->mem, 256 << 10);
-    for (uint32_t i = 0; i < m->n_alerts; i++) {
+    buf_init(&b, n->mem, 4 * TEXT_ENOUGH);
+    for (i = 0; i < m->n_alerts && i < SHOWN_MOST && b.len < TEXT_ENOUGH; i++) {
         const struct told_alert *k = &m->alerts[i];
 
         buf_fmt(&b, "%s %s %s{", k->firing ? "firing" : "ended", severity_name(k->severity), k->rule);
@@ -106,8 +109,8 @@ static const char *text_of_alerts(struct notify *n, struct arena *a, const struc
             buf_fmt(&b, " until %s", wall_text(k->ended, t));
         buf_fmt(&b, ": %s\n", k->summary);
     }
-    if (m->more)
-        buf_fmt(&b, "and %u more\n", m->more);
+    if (m->more || i < m->n_alerts)
+        buf_fmt(&b, "and %u more\n", m->more + (m->n_alerts - i));
     copy = arena_text(a, buf_text(&b), strlen(buf_text(&b)));
     buf_free(&b);
     return copy ? copy : "";
@@ -145,11 +148,19 @@ static uint32_t choose(struct line *l, const struct known **v)
     return count;
 }
 
+/* A receiver that has to be told again takes for ended what a message leaves out. */
+static uint32_t shown_most(const struct line *l, uint32_t members)
+{
+    const struct receiver_plan *to = l->receiver->plan;
+
+    return to && to->refresh.ns ? members : SHOWN_MOST;
+}
+
 void compose(struct notify *n, struct line *l, struct arena *a, struct notification *out)
 {
     const struct known **v;
     struct told_alert *shown;
-    uint32_t count = 0, firing = 0;
+    uint32_t count = 0, firing = 0, most;
 
     *out = (struct notification){
         .tell = (enum tell)l->tell,
@@ -171,7 +182,8 @@ void compose(struct notify *n, struct line *l, struct arena *a, struct notificat
         return;
     }
     v = arena_array(a, l->group->n_members, sizeof *v);
-    shown = arena_array(a, SHOWN_MOST, sizeof *shown);
+    most = shown_most(l, l->group->n_members);
+    shown = arena_array(a, most, sizeof *shown);
     if (v && shown)
         count = choose(l, v);
     if (count)
@@ -182,13 +194,13 @@ void compose(struct notify *n, struct line *l, struct arena *a, struct notificat
             out->severity = v[i]->severity;
         if (v[i]->since.ms < out->first.ms)
             out->first = v[i]->since;
-        if (i < SHOWN_MOST)
+        if (i < most)
             told_alert_of(n, v[i], a, &shown[i]);
     }
     out->dedup_key = l->group->key;
     out->group = count ? common_labels(v, count, a) : l->group->labels;
     out->alerts = shown;
-    out->n_alerts = count < SHOWN_MOST ? count : SHOWN_MOST;
+    out->n_alerts = count < most ? count : most;
     out->more = count - out->n_alerts;
     if (count) {
         out->title = title(a, out, v, count, firing);

@@ -12,7 +12,7 @@
 #define DEADLINE  span_s(120) /* the telling thread answers sooner */
 #define BAD_AGAIN span_s(600) /* a receiver that refuses us is tried again */
 
-enum { FAILURES_MANY = 3 };
+enum { FAILURES_MANY = 3, MESSAGE_MEMORY = 64 << 20 };
 
 bool receiver_troubled(const struct notify *n, const struct receiver *r)
 {
@@ -175,7 +175,7 @@ void delivery_send_all(struct notify *n)
         struct notification message;
         struct arena a;
 
-        arena_init(&a, n->mem, 4 << 20);
+        arena_init(&a, n->mem, MESSAGE_MEMORY);
         compose(n, l, &a, &message);
         n->out->send(n->out->arg, l->delivery, l->receiver->name, &message);
         arena_free(&a);
@@ -188,9 +188,14 @@ void delivery_send_all(struct notify *n)
 static void settle(struct notify *n, struct line *l, struct known *k, struct told *t, bool delivered)
 {
     const char *to = l->receiver->name;
+    bool refreshed = l->receiver->plan && l->receiver->plan->refresh.ns && t->state == TOLD_YES;
 
     if (t->flight == FLIGHT_NONE)
         return;
+    if (t->flight == FLIGHT_TRIGGER && refreshed && t->epoch == t->flight_epoch) {
+        t->flight = FLIGHT_NONE; /* each minute: no news for timelines and records */
+        return;
+    }
     if (t->flight == FLIGHT_TRIGGER && t->epoch == t->flight_epoch) {
         if (delivered)
             t->state = TOLD_YES;

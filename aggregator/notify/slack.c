@@ -13,7 +13,7 @@
 #include "aggregator/notify/told.h"
 #include "common/config/text.h"
 
-enum { HEADER_MOST = 150, SECTION_MOST = 3000, CONTEXT_MOST = 2000, ENTITY_MOST = 5 };
+enum { HEADER_MOST = 150, SECTION_MOST = 3000, CONTEXT_MOST = 3000, LINK_MOST = 1000, ENTITY_MOST = 5 };
 
 struct channel_target {
     char *url;
@@ -69,13 +69,17 @@ static const char *escape(struct arena *a, const char *s, size_t most)
     return out;
 }
 
-/* Within <…|…> a link may hold neither of its delimiters. */
+/* Within <…|…> a link may hold neither of its delimiters, and half a link is none. */
 static void add_link(char *out, size_t room, struct arena *a, const char *url, const char *text)
 {
+    const char *line = told_line(a, url, LINK_MOST), *target;
     size_t at = strlen(out);
 
-    if (*url && !strpbrk(url, "<>| \n"))
-        (void)snprintf(out + at, room - at, " \xc2\xb7 <%.800s|%s>", escape(a, url, 800), text);
+    if (!*url || strcmp(line, url) != 0 || strpbrk(url, "<>| "))
+        return;
+    target = escape(a, url, LINK_MOST * ENTITY_MOST);
+    if (at + strlen(target) + strlen(text) + 8 < room)
+        (void)snprintf(out + at, room - at, " \xc2\xb7 <%s|%s>", target, text);
 }
 
 static cJSON *text_item(const char *type, const char *text)
@@ -101,7 +105,7 @@ static cJSON *message_of(struct arena *a, const struct notification *n)
     cJSON *o = cJSON_CreateObject(), *blocks, *elements;
     const char *title = told_line(a, *n->title ? n->title : told_status(n), SECTION_MOST);
     struct notification plain = *n; /* the links have a line of their own */
-    char context[CONTEXT_MOST + 8];
+    char context[CONTEXT_MOST + 1];
 
     plain.link = plain.ack_link = "";
     cJSON_AddStringToObject(o, "text", escape(a, title, SECTION_MOST));

@@ -97,6 +97,9 @@ bool storm_takes(struct notify *n, struct line *l, uint32_t fresh)
     l->counted = false;
     if (!most || l->group->n_members == 0 || l->group->members[0]->internal)
         return false;
+    if (r->plan &&
+        r->plan->refresh.ns) /* it keeps alerts, not messages: what a digest leaves out would end there */
+        return false;
     count_window(n, r);
     if (l->state == LINE_IDLE) {
         r->in_window++;

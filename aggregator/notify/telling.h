@@ -9,13 +9,13 @@
 #include "common/net/loop.h"
 
 enum {
-    TELLING_QUEUE = 512,      /* attempts that wait or are under way, by receiver */
-    TELLING_HTTP = 8,         /* under way at once, by receiver */
-    TELLING_WORKERS = 2,      /* likewise, for channels that block */
-    TELLING_WAIT_S = 45,      /* an attempt that waited longer for its turn ends without having been made */
-    TELLING_STOP_S = 5,       /* attempts under way at the stop get so long */
-    TELLING_SECRETS = 4,      /* secrets of one receiver */
-    TELLING_ARENA = 32 << 20, /* of one attempt: the notification and its documents */
+    TELLING_QUEUE = 512,       /* attempts that wait or are under way, by receiver */
+    TELLING_HTTP = 8,          /* under way at once, by receiver */
+    TELLING_WORKERS = 2,       /* likewise, for channels that block */
+    TELLING_WAIT_S = 45,       /* an attempt that waited longer for its turn ends without having been made */
+    TELLING_STOP_S = 5,        /* attempts under way at the stop get so long */
+    TELLING_SECRETS = 4,       /* secrets of one receiver */
+    TELLING_ARENA = 128 << 20, /* of one attempt: the notification and its documents */
 };
 
 /* Figures of a receiver's name: they outlive reloads. Written by the telling thread, read by any. */

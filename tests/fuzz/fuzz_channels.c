@@ -35,11 +35,14 @@ struct open_target {
 static struct open_target targets[TARGETS];
 static size_t n_targets;
 
-static void check(int good)
+static void check_at(int good, int line)
 {
-    if (!good)
-        abort();
+    if (good)
+        return;
+    (void)fprintf(stderr, "fuzz_channels.c:%d does not hold\n", line);
+    abort();
 }
+#define check(good) check_at((good), __LINE__)
 
 static void put_file(const char *dir, const char *name, const char *text)
 {
@@ -127,7 +130,7 @@ static void check_mail(const struct notification *n, struct arena *a)
 
         check(len <= 998 && *p != '.' && strncmp(p + len, "\r\n", 2) == 0);
         for (size_t i = 0; i < len; i++)
-            check(p[i] >= ' ' && p[i] <= '~');
+            check((p[i] >= ' ' && p[i] <= '~') || p[i] == '\t');
         p += len + 2;
     }
     buf_free(&out);
