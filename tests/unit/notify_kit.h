@@ -287,7 +287,7 @@ static inline struct sim *sim_new(const char *config, const char *region, const 
         struct sim_node *node = &s->nodes[i];
 
         node->sim = s;
-        (void)snprintf(node->region, sizeof node->region, "%s", i ? other : region);
+        (void)snprintf(node->region, sizeof node->region, "%s", i && other ? other : region);
         map_init(&node->records, NULL, NULL);
         node->alerts = calloc(SIM_ALERTS, sizeof *node->alerts);
         buf_init(&node->told_text, NULL, 1 << 20);
