@@ -323,7 +323,7 @@ void delivery_ended(struct notify *n, uint64_t delivery, const struct told_resul
     l->delivery = 0;
     l->receiver->flights--;
     l->receiver->attempts[res->outcome]++;
-    if (l == &n->heartbeat || l == &l->receiver->digest) {
+    if (!l->group) {
         special_ended(n, l, res);
         return;
     }

@@ -194,6 +194,7 @@ struct notify {
     struct runtime_maintenance *maintenance;
     struct runtime_override *overrides;
     struct peer *peers;
+    struct note *notes; /* changes on their way */
     struct known *unsaved_alerts;
     struct group *unsaved_groups;
     struct line **orders; /* owned: to be sent at the end of this step */
@@ -324,6 +325,13 @@ bool storm_takes(struct notify *n, struct line *l, uint32_t fresh);
 void storm_step(struct notify *n);
 void special_ended(struct notify *n, struct line *l, const struct told_result *r);
 void special_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out);
+
+/* change.c */
+void change_take(struct notify *n, const struct change_event *e);
+void changes_step(struct notify *n);
+void change_ended(struct notify *n, struct line *l, const struct told_result *r);
+void change_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out);
+void changes_free(struct notify *n);
 
 /* failing.c: a receiver that fails is an alert of its own */
 void receiver_report(struct notify *n, struct receiver *r, enum outcome o);

@@ -268,7 +268,10 @@ void special_ended(struct notify *n, struct line *l, const struct told_result *r
         receiver_well(n, r);
     else if (res->outcome != OUTCOME_NEVER)
         receiver_ill(n, r, res);
-    digest_ended(n, r, res);
+    if (l == &r->digest)
+        digest_ended(n, r, res);
+    else
+        change_ended(n, l, res);
     receiver_report(n, r, res->outcome);
 }
 
@@ -305,7 +308,10 @@ void special_compose(struct notify *n, struct line *l, struct arena *a, struct n
     struct told_alert *top = arena_array(a, DIGEST_TOP, sizeof *top);
     uint32_t shown;
 
-    out->tell = (enum tell)l->tell;
+    if (l != &n->heartbeat && l != &l->receiver->digest) {
+        change_compose(n, l, a, out);
+        return;
+    }
     if (l == &n->heartbeat) {
         out->dedup_key = arena_fmt(a, "heartbeat/%s", n->region);
         out->title = arena_fmt(a, "%s watches and decides", n->region);

@@ -11,6 +11,7 @@
  *   run D | step D | hold | go | restart | reboot | down | up | link up|down
  *   silence D resolved|timed MATCH… | unsilence | maintenance D MATCH… | ack NAME WHO | unack NAME
  *   override ROTA PERSON D
+ *   change KIND NAME label=value …
  *   say TEXT                     a line in the trace */
 #include <dirent.h>
 #include <unistd.h>
@@ -125,6 +126,19 @@ static void act(struct sim_node *node, const char *verb, char *rest)
         (void)snprintf(last_id, sizeof last_id, "%s", id);
 }
 
+static void change(struct sim_node *node, char *rest)
+{
+    char kind[32] = "", name[65] = "";
+    int used = 0;
+    struct label v[16];
+    struct change_event c = {
+        .kind = kind, .name = name, .text = "by ci", .labels = {v, 0}, .t = sim_wall(node->sim)};
+
+    (void)sscanf(rest, "%31s %64s %n", kind, name, &used);
+    sim_labels(rest + used, v, &c.labels.n);
+    (void)sim_event(node, (struct notify_event){.kind = NOTIFY_CHANGE, .change = &c}, NULL, NULL);
+}
+
 /* What concerns one aggregator. */
 static void node_line(struct sim_node *node, const char *verb, char *rest)
 {
@@ -138,6 +152,8 @@ static void node_line(struct sim_node *node, const char *verb, char *rest)
         sim_end(node, name);
     else if (strcmp(verb, "suppress") == 0 || strcmp(verb, "unsuppress") == 0)
         sim_notice(node, sim_alert(node, name), false, verb[0] == 's');
+    else if (strcmp(verb, "change") == 0)
+        change(node, rest);
     else if (strcmp(verb, "storm") == 0 || strcmp(verb, "calm") == 0)
         storm(node, rest, verb[0] == 's');
     else if (strcmp(verb, "hold") == 0 || strcmp(verb, "go") == 0)
