@@ -63,7 +63,7 @@ static bool listed(const struct receiver *const *v, uint32_t n, const struct rec
     return false;
 }
 
-void change_take(struct notify *n, const struct change_event *e)
+void told_change_take(struct notify *n, const struct change_event *e)
 {
     uint32_t found[TARGETS_MOST], count = route_find(n->plan, e->labels, found, TARGETS_MOST), told = 0;
     const struct receiver *v[TARGETS_MOST];
@@ -83,7 +83,7 @@ void change_take(struct notify *n, const struct change_event *e)
     }
 }
 
-void changes_step(struct notify *n)
+void told_changes_step(struct notify *n)
 {
     for (struct note **at = &n->notes, *c; (c = *at);) {
         struct line *l = &c->line;
@@ -103,7 +103,7 @@ void changes_step(struct notify *n)
     }
 }
 
-void change_ended(struct notify *n, struct line *l, const struct told_result *res)
+void told_change_ended(struct notify *n, struct line *l, const struct told_result *res)
 {
     struct note *c = (struct note *)(void *)l;
     bool late = mono_sub(n->now_mono, l->started).ns >= TRIED.ns;
@@ -120,7 +120,7 @@ void change_ended(struct notify *n, struct line *l, const struct told_result *re
     n->next_due = mono_min(n->next_due, l->retry);
 }
 
-void change_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out)
+void told_change_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out)
 {
     const struct note *c = (const struct note *)(const void *)l;
     struct fingerprint f = labels_fingerprint(c->name, c->labels);
@@ -136,7 +136,7 @@ void change_compose(struct notify *n, struct line *l, struct arena *a, struct no
     (void)n;
 }
 
-void changes_free(struct notify *n)
+void told_changes_free(struct notify *n)
 {
     for (struct note *c = n->notes, *next; c; c = next) {
         next = c->next;

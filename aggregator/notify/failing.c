@@ -33,10 +33,23 @@ static void raise_alert(struct notify *n, struct receiver *r, bool fires, const 
     notice_take(n, &a, true);
 }
 
+/* A single message that was refused says little of the next ones: an hour later, nobody need know it any more. */
+void receivers_calm(struct notify *n)
+{
+    for (struct receiver *r = n->receivers; r; r = r->next) {
+        struct mono since = r->refused.ns ? r->refused : n->start;
+
+        if (r->reported && !r->bad && !r->failing.ns && mono_sub(n->now_mono, since).ns > span_s(3600).ns)
+            receiver_report(n, r, OUTCOME_DELIVERED);
+    }
+}
+
 void receiver_report(struct notify *n, struct receiver *r, enum outcome o)
 {
     bool ill = o != OUTCOME_DELIVERED && (o == OUTCOME_NEVER || receiver_troubled(n, r));
 
+    if (o == OUTCOME_NEVER)
+        r->refused = n->now_mono;
     if (n->plan->n_receivers < 2 || ill == r->reported)
         return;
     if (o != OUTCOME_DELIVERED && !ill)

@@ -66,7 +66,7 @@ void notify_free(struct notify **np)
     if (!n)
         return;
     saved_free(n);
-    changes_free(n);
+    told_changes_free(n);
     tables_free(n);
     acts_free(n);
     gate_forget(n);
@@ -133,7 +133,7 @@ static int take(struct notify *n, const struct notify_event *ev, char id[64], st
     case NOTIFY_ENDED: delivery_ended(n, ev->delivery, ev->result); break;
     case NOTIFY_ACT: return act_take(n, ev->act, id, e);
     case NOTIFY_PEER: peer_take(n, ev->peer); break;
-    case NOTIFY_CHANGE: change_take(n, ev->change); break;
+    case NOTIFY_CHANGE: told_change_take(n, ev->change); break;
     case NOTIFY_TICK:
     case NOTIFY_STORED: break;
     }
@@ -153,11 +153,12 @@ static void tick(struct notify *n)
     if (!n->hold && !mono_before(n->now_mono, n->prune_due)) {
         n->prune_due = mono_add(n->now_mono, span_s(10));
         notices_prune(n);
+        receivers_calm(n);
     }
     if (!mono_before(n->now_mono, n->next_due) || n->held_before != n->hold) {
         bunches_step(n);
         storm_step(n);
-        changes_step(n);
+        told_changes_step(n);
         heartbeat_step(n);
     }
     n->held_before = n->hold;

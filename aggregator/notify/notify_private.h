@@ -127,7 +127,8 @@ struct receiver {
     uint32_t failures, flights;       /* failures in a row; attempts under way */
     struct wall failing_at;
     char last[256];
-    bool reported; /* the alert about it fires */
+    bool reported;       /* the alert about it fires */
+    struct mono refused; /* it refused a message for good; ns 0: never */
     /* storms */
     enum severity worst;     /* that a digest of this storm has told */
     bool storm, digest_open; /* a digest was told whose end was not */
@@ -327,13 +328,14 @@ void special_ended(struct notify *n, struct line *l, const struct told_result *r
 void special_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out);
 
 /* change.c */
-void change_take(struct notify *n, const struct change_event *e);
-void changes_step(struct notify *n);
-void change_ended(struct notify *n, struct line *l, const struct told_result *r);
-void change_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out);
-void changes_free(struct notify *n);
+void told_change_take(struct notify *n, const struct change_event *e);
+void told_changes_step(struct notify *n);
+void told_change_ended(struct notify *n, struct line *l, const struct told_result *r);
+void told_change_compose(struct notify *n, struct line *l, struct arena *a, struct notification *out);
+void told_changes_free(struct notify *n);
 
 /* failing.c: a receiver that fails is an alert of its own */
+void receivers_calm(struct notify *n); /* ends what is about single messages, after an hour */
 void receiver_report(struct notify *n, struct receiver *r, enum outcome o);
 
 /* compose.c */

@@ -271,7 +271,7 @@ void special_ended(struct notify *n, struct line *l, const struct told_result *r
     if (l == &r->digest)
         digest_ended(n, r, res);
     else
-        change_ended(n, l, res);
+        told_change_ended(n, l, res);
     receiver_report(n, r, res->outcome);
 }
 
@@ -309,7 +309,7 @@ void special_compose(struct notify *n, struct line *l, struct arena *a, struct n
     uint32_t shown;
 
     if (l != &n->heartbeat && l != &l->receiver->digest) {
-        change_compose(n, l, a, out);
+        told_change_compose(n, l, a, out);
         return;
     }
     if (l == &n->heartbeat) {

@@ -205,7 +205,8 @@ static void event(struct model *m, struct rng *r)
     } else if (what < 85)
         silence(m, r);
     else if (what < 90) {
-        sim_answers(&m->s->nodes[0]); /* what the sound one has got is known: else its repetition would be right */
+        sim_answers(
+            &m->s->nodes[0]); /* what the sound one has got is known: else its repetition would be right */
         sim_restart(&m->s->nodes[0]);
     } else if (what < 93)
         m->s->nodes[0].hold = !m->s->nodes[0].hold;
