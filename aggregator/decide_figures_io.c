@@ -102,6 +102,20 @@ static void take_agent(struct decide *d, const struct agent_view *a, struct wall
     judge_own(d->judge, "securebase_agent_up", FACT_GAUGE, (struct labels){labels, n}, a->up, now);
 }
 
+/* How late this thread was woken, and its clock: told apart from the rest, since they are read from any thread. */
+static void take_ticks(struct decide *d, struct wall now)
+{
+    struct arena arena;
+    struct samples s;
+
+    arena_init(&arena, NULL, 64 << 10);
+    samples_init(&s, &arena);
+    ticks_metrics(&d->ticks, &s.sink);
+    for (size_t i = 0; i < s.n; i++)
+        take_sample(d, &s.v[i], now);
+    arena_free(&arena);
+}
+
 static void own_came(void *arg, struct gathered *g)
 {
     struct decide *d = arg;
@@ -115,6 +129,7 @@ static void own_came(void *arg, struct gathered *g)
     gathered_free(&g);
     for (size_t i = 0; d->published && i < d->published->samples.n; i++)
         take_sample(d, &d->published->samples.v[i], now); /* this thread alone puts another in its place */
+    take_ticks(d, now);
     d->gained = true;
     decide_end_asking(d);
 }
