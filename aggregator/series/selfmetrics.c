@@ -1,5 +1,5 @@
 /* What the table tells of itself. */
-#include "aggregator/series/percentile.h"
+#include "aggregator/series/track.h"
 
 static const struct metric_row series_row = {
     .name = "securebase_aggregator_series",
@@ -98,4 +98,5 @@ void series_metrics(const struct series_set *s, struct sink *out)
         sink_int(out, &refused_section_row, &name, p->mode == MODE_REFUSED);
     }
     sink_int(out, &snapshots_row, NULL, boxes);
+    track_metrics(s, out);
 }

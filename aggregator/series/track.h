@@ -148,6 +148,9 @@ void feed_leave(struct series_set *s, struct feed *f); /* its group */
 void gains_settle(struct series_set *s, bool stored);
 void gains_unstore(struct series_set *s);
 
+/* track_metrics.c */
+void track_metrics(const struct series_set *s, struct sink *out);
+
 /* track_reading.c */
 struct reading *reading_get(struct series_set *s, struct series *x); /* that of x; NULL without memory */
 void reading_drop(struct series_set *s, struct series *x);

@@ -16,6 +16,31 @@ static const char *const steps[] = {
 
 enum { MAX_SET = 1 << 30 };
 
+static const struct metric_row folded_row = {
+    .name = "securebase_aggregator_history_rows_folded_total",
+    .kind = METRIC_COUNTER,
+    .labels = "",
+    .help = "Rows of steps whose hour is over, moved into compressed chunks.",
+};
+static const struct metric_row pruned_row = {
+    .name = "securebase_aggregator_history_chunks_pruned_total",
+    .kind = METRIC_COUNTER,
+    .labels = "",
+    .help = "Chunks of stored steps deleted because [retention ENV] keeps them no longer.",
+};
+static const struct metric_row gone_row = {
+    .name = "securebase_aggregator_history_groups_pruned_total",
+    .kind = METRIC_COUNTER,
+    .labels = "",
+    .help = "Groups deleted from the store when nothing of them was left.",
+};
+static const struct metric_row damaged_row = {
+    .name = "securebase_aggregator_history_damaged_total",
+    .kind = METRIC_COUNTER,
+    .labels = "",
+    .help = "Stored steps and chunks that could not be read and were begun anew.",
+};
+
 struct set {
     struct store_job job;
     struct history *history;
@@ -310,4 +335,8 @@ int history_verify(const char *path, struct buf *report, struct err *e)
 void history_metrics(const struct history *h, struct sink *out)
 {
     store_metrics(h->store, out);
+    sink_uint(out, &folded_row, NULL, h->tended.folded);
+    sink_uint(out, &pruned_row, NULL, h->tended.pruned);
+    sink_uint(out, &gone_row, NULL, h->tended.groups_gone);
+    sink_uint(out, &damaged_row, NULL, h->tended.damaged);
 }
