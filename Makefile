@@ -210,7 +210,7 @@ help:
 #help make clang | asan | ubsan | tsan | fuzz-replay
 #help make fuzz SECONDS=60      each fuzzer for so long
 #help make cover                lines that the unit tests reach, by file
-#help make bench, bench-NAME    what it costs: agent alerts anomaly expose facts ingest series sketch statsd wire
+#help make bench, bench-NAME    what it costs: agent alerts anomaly expose facts ingest series sketch statsd track wire
 #help make conf                 example configurations and option pages, from the programs' option rows
 #help make install              DESTDIR= PREFIX=/usr
 #help make deb | rpm           packages, below build/
