@@ -476,7 +476,7 @@ static int each(void *arg, int64_t start, int64_t length, const struct fact_buck
 {
     double *v = arg;
 
-    assert_true(start >= v[0]);
+    assert_true((double)start >= v[0]);
     v[0] = (double)start + (double)length;
     v[1] += b->sum;
     v[2]++;
