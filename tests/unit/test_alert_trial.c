@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "aggregator/alert/trial.h"
@@ -197,6 +198,54 @@ static void test_file_wrong(void **state)
     buf_free(&report);
 }
 
+/* ---- the example of docs/alerts.md: its first rule, and the file of tests ---- */
+
+static char *page_part(const char *page, const char *first)
+{
+    const char *from = strstr(page, first), *to;
+
+    assert_non_null(from);
+    to = strstr(from, "```");
+    assert_non_null(to);
+    return strndup(from, (size_t)(to - from));
+}
+
+static int load_example(void *arg, const char *name, struct buf *out, struct err *e)
+{
+    (void)e;
+    assert_string_equal(name, "../alerts.d/http.ini");
+    buf_str(out, arg);
+    return 0;
+}
+
+static void test_example_of_the_page(void **state)
+{
+    char path[512], *page = calloc(1, 1 << 18), *rule, *file;
+    struct trial_params p = {.load = load_example};
+    struct trial_result r;
+    struct buf report;
+    struct err e = {0};
+    FILE *f;
+
+    (void)state;
+    buf_init(&report, NULL, 1 << 20);
+    snprintf(path, sizeof path, "%s/docs/alerts.md", getenv("TEST_SOURCE"));
+    f = fopen(path, "r");
+    assert_non_null(f);
+    assert_true(fread(page, 1, (1 << 18) - 1, f) > 0);
+    fclose(f);
+    p.arg = rule = page_part(page, "[alert high-error-rate]");
+    file = page_part(page, "[test errors]");
+    p.file = (struct config_source){"page.ini", {(const uint8_t *)file, strlen(file)}};
+    if (trial_run(&p, &r, &report, &e) != 0 || r.failed)
+        fail_msg("%s", buf_text(&report));
+    assert_int_equal(r.expectations, 2);
+    free(rule);
+    free(file);
+    free(page);
+    buf_free(&report);
+}
+
 /* ---- replay ---- */
 
 struct store {
@@ -287,7 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_series),     cmocka_unit_test(test_series_limit),
         cmocka_unit_test(test_file_met),   cmocka_unit_test(test_file_not_met),
-        cmocka_unit_test(test_file_wrong), cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_file_wrong), cmocka_unit_test(test_example_of_the_page),
+        cmocka_unit_test(test_replay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
