@@ -36,8 +36,13 @@ void rig_close(struct rig *r)
 
 void rig_step(struct rig *r, struct wall now, bool hold, const struct alert_effects *out)
 {
-    const struct alert_input in = {
-        .now = now, .facts = r->facts, .burns = r->burns, .n_burns = r->n_burns, .hold = hold};
+    const struct alert_input in = {.now = now,
+                                   .facts = r->facts,
+                                   .burns = r->burns,
+                                   .n_burns = r->n_burns,
+                                   .maintenance = r->maintenance,
+                                   .n_maintenance = r->n_maintenance,
+                                   .hold = hold};
 
     facts_advance(r->facts, now);
     alerts_step(r->alerts, &in, out);

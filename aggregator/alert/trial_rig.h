@@ -13,6 +13,8 @@ struct rig {
     struct alerts *alerts;
     struct burn_fact *burns;
     uint32_t n_burns;
+    const struct maintenance_fact *maintenance;
+    uint32_t n_maintenance;
 };
 
 /* What is made is released by rig_close, also after an error. */
