@@ -52,7 +52,7 @@ struct moment decide_moment(const struct decide *d)
     return (struct moment){.now = loop_wall(d->loop), .mono = now, .hold = mono_before(now, d->hold_until)};
 }
 
-static void step(struct decide *d)
+void decide_step(struct decide *d)
 {
     const struct moment m = decide_moment(d);
     struct batch *b = batch_new(d);
@@ -88,7 +88,7 @@ void decide_tick(void *arg)
 
     ticks_take(&d->ticks, now, d->log);
     if (second || d->gained || judge_wake(d->judge, now).ns <= 0)
-        step(d);
+        decide_step(d);
     carry_tick(d, now);
     if (second) {
         d->stepped = now;

@@ -83,6 +83,7 @@ void decide_put(struct decide *d, struct note *n); /* from any thread: takes the
 struct moment decide_moment(const struct decide *d);
 void decide_take_in(void *arg);
 void decide_run_held(struct decide *d); /* tellings whose list has come */
+void decide_step(struct decide *d);
 void decide_tick(void *arg);
 void decide_noticed(void *arg, const char *what, struct span by);
 void decide_ended(void *arg, uint64_t delivery, const struct told_result *r); /* on the telling thread */

@@ -133,6 +133,7 @@ static void *run(void *arg)
     loop_watch(d->loop, span_ms(TICK_LATE_MS), decide_noticed, d);
     ticks_begin(&d->ticks, clock_mono());
     timer_set(d->tick, span_ms(TICK_MS));
+    decide_step(d); /* what was restored takes effect before anybody can ask */
     (void)loop_run(d->loop);
     return NULL;
 }
