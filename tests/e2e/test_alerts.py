@@ -14,7 +14,7 @@ import support
 from hook import Hook
 
 RULES = [
-    ("alert errors", {"metric": "requests_total", "match": "code=500", "by": "service", "statistic": "rate", "window": "1m",
+    ("alert errors", {"metric": "requests_total", "match": "code=500", "by": "service", "statistic": "rate", "window": "20s",
                       "above": "0.5", "severity": "critical", "summary": "errors of ${service}: ${value}"}),
     ("alert waits", {"metric": "requests_total", "by": "service", "statistic": "rate", "window": "1m", "above": "0.5",
                      "for": "5m", "severity": "warning"}),
@@ -29,9 +29,9 @@ def hook():
 
 
 def telling(hook, *more):
-    return [("receiver hook", {"type": "webhook", "url": hook.url}), ("route all", {"receivers": "hook", "wait": "0s", "interval": "1s",
-                                                                                    "group_by": "alertname service instance"}),
-            ("notify", {"console": "http://127.0.0.1:1"}), *more]
+    route = {"receivers": "hook", "wait": "0s", "interval": "1s", "group_by": "alertname service instance"}
+    return [("receiver hook", {"type": "webhook", "url": hook.url}), ("route all", route),
+            ("notify", {"console": "http://127.0.0.1:1"}), ("incidents", {"resolve_after": "1s"}), *more]
 
 
 class Load(threading.Thread):
