@@ -56,10 +56,12 @@ void decide_step(struct decide *d)
 {
     const struct moment m = decide_moment(d);
     struct batch *b = batch_new(d);
+    struct mono began = clock_mono();
 
     if (!b)
         return;
     judge_step(d->judge, &m, d->restored, &b->orders);
+    judge_spent(d->judge, mono_sub(clock_mono(), began));
     batch_give(b);
     d->gained = false;
 }

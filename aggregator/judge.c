@@ -472,6 +472,11 @@ const struct slos *judge_slos(const struct judge *j)
     return j->slos;
 }
 
+void judge_spent(struct judge *j, struct span took)
+{
+    alerts_spent(j->alerts, took);
+}
+
 const struct alerts *judge_alerts(const struct judge *j)
 {
     return j->alerts;

@@ -54,6 +54,7 @@ struct moment {
 };
 /* Everything, in order. `judging` false: facts are not complete yet, so only what waits to be told goes on. */
 void judge_step(struct judge *j, const struct moment *m, bool judging, struct orders *out);
+void judge_spent(struct judge *j, struct span took); /* how long a step took: a metric */
 void judge_ended(struct judge *j, const struct moment *m, uint64_t delivery, const struct told_result *r,
                  struct orders *out);
 void judge_peer(struct judge *j, const struct moment *m, const struct peer_telling *p, struct orders *out);

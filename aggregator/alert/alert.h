@@ -58,7 +58,7 @@ struct alert_effects {
 /* Every second, and at once when a gain came in for a rule that is about to fire. */
 void alerts_step(struct alerts *a, const struct alert_input *in, const struct alert_effects *out);
 
-/* How long a step took, from whoever has a clock: a metric. */
+/* How long a step of judging took, from whoever has a clock: a metric. */
 void alerts_spent(struct alerts *a, struct span took);
 
 /* Reading, for the API and explain: JSON, pure. */

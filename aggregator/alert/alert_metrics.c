@@ -71,7 +71,7 @@ static const struct metric_row spent_row = {
     .name = "securebase_aggregator_alert_evaluation_seconds_total",
     .kind = METRIC_COUNTER,
     .labels = "",
-    .help = "Time that the steps of the alert engine took.",
+    .help = "Time that steps of judging took: objectives, alerts, incidents, notices.",
 };
 static const struct metric_row restored_row = {
     .name = "securebase_aggregator_alerts_restored_total",
