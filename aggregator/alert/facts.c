@@ -370,7 +370,7 @@ static void list_sweep(struct facts *f, struct fact_list *l)
 
         if ((g->newest ? g->newest : g->told) >= oldest)
             continue;
-        if (g->gone)
+        if (g->gone || l->selection->own) /* nobody says of own ones that they are gone */
             group_drop(f, g);
         else
             rings_free(f, g);

@@ -617,6 +617,10 @@ static void own_metrics_are_taken_by_value(void **state)
     assert_true(w.last == 1060 + 2 && w.series == 2);
     assert_int_equal(facts_window(facts_group_at(f, 1, 0), base, base + 60000, &w, NULL, NULL), 0);
     assert_true(w.n == 120 && w.min == 0 && w.max == 20 && w.last == 10);
+    facts_advance(f, (struct wall){base + 900000});
+    assert_int_equal(facts_groups(f, 0), 1);
+    facts_advance(f, (struct wall){base + 1200000});
+    assert_int_equal(facts_groups(f, 0), 0); /* told no more */
     facts_free(&f);
     selections_free(&s);
 }
