@@ -370,6 +370,10 @@ static struct config *read_rules(struct trial *t, struct buf *files, uint32_t *n
         *rc = config_complain(t->report, t->test, "rules", t->e, "more than %d files", (int)RULES_MOST);
         return NULL;
     }
+    if (!n) {
+        *rc = config_complain(t->report, t->test, "rules", t->e, "names no file");
+        return NULL;
+    }
     for (; *n_files < n && !*rc; ++*n_files) {
         const char *name = option_word(t->test, "rules", *n_files);
         struct err e = {0};
