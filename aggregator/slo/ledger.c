@@ -20,8 +20,8 @@ enum {
 
 void slo_touch(struct slo_group *g, int64_t minute)
 {
-    if (minute <= g->head - MINUTES || minute < 0)
-        minute = g->head < MINUTES ? 0 : g->head - MINUTES + 1;
+    if (minute < g->tail)
+        minute = g->tail;
     if (minute >= g->closed)
         return;
     if (minute < g->touched[0])

@@ -24,7 +24,8 @@ struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l)
 
     if (!g)
         return NULL;
-    *g = (struct slo_group){.slo = s, .n_days = s->def->keep_days, .stale = true, .touched = {INT64_MAX, 0}};
+    *g = (struct slo_group){
+        .slo = s, .tail = 1, .n_days = s->def->keep_days, .stale = true, .touched = {INT64_MAX, 0}};
     arena_init(&g->arena, mem, 0);
     g->labels = labels_copy(l, &g->arena, &ok);
     g->ring = mem_array(mem, MINUTES, sizeof *g->ring);
@@ -79,30 +80,29 @@ int slo_group_keep(struct slo_group *g, uint32_t n_days, struct mem *mem)
     return 0;
 }
 
+/* The ring holds [tail, head]. Running backwards, as when a clock had run ahead, what came after is cut off; what the
+ * ring had given up by then is not made up anew: its counts are in the blocks already. */
 void slo_group_advance(struct slo_group *g, int64_t now)
 {
-    int64_t from = g->head + 1;
-
     if (now <= g->head && now > g->head - BACKWARDS)
         return;
-    if (now <= g->head) { /* the clock had run ahead */
-        memset(g->ring, 0, MINUTES * sizeof *g->ring);
-        g->swept = g->read_whole = 0;
+    if (now <= g->head) {
         g->head = now;
+        if (g->tail > now)
+            g->tail = now + 1;
+        g->swept = g->read_whole = 0;
         return;
     }
-    if (now - from >= MINUTES)
-        from = now - MINUTES + 1;
-    for (int64_t m = from; m <= now; m++)
+    for (int64_t m = now - g->head < MINUTES ? g->head + 1 : now - MINUTES + 1; m <= now; m++)
         g->ring[m % MINUTES] = (struct minute){0};
+    if (g->tail <= now - MINUTES)
+        g->tail = now - MINUTES + 1;
     g->head = now;
 }
 
 struct minute *slo_group_minute(const struct slo_group *g, int64_t minute)
 {
-    if (minute <= 0 || minute > g->head || minute <= g->head - MINUTES)
-        return NULL;
-    return &g->ring[minute % MINUTES];
+    return minute >= g->tail && minute <= g->head ? &g->ring[minute % MINUTES] : NULL;
 }
 
 static struct day **day_slot(const struct slo_group *g, int64_t day)
@@ -222,7 +222,7 @@ struct events slo_group_events(const struct slo_group *g, int64_t from, int64_t 
     struct events sum = {0, 0};
     int64_t m = from;
 
-    if (m <= g->head - MINUTES)
+    if (m < g->tail)
         m -= m % BLOCK;
     while (m < to) {
         struct events part = {0, 0};

@@ -130,7 +130,7 @@ static const struct option_row rows[] = {
      .sentence = "A minute with a smaller share of good events is down."},
     {.key = "complete",
      .type = OPT_RATIO,
-     .dflt = "50%",
+     .dflt = "25%",
      .reloadable = true,
      .sentence =
          "A minute in which a smaller share of the hour's series was heard is unknown, unless it is down by "

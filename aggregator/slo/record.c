@@ -118,6 +118,7 @@ static void record_hour(struct slos *s, const struct slo_group *g, int64_t hour,
 
     buf_init(&key, s->mem, KEY_MOST);
     buf_init(&value, s->mem, VALUE_MOST);
+    minutes = minutes && hour * 60 >= g->tail;
     hour_key(&key, g, hour);
     buf_u8(&value, FORM);
     put_blocks(&value, g, hour);
@@ -296,7 +297,7 @@ static struct slo_group *get_group(struct slos *s, struct slo *slo, struct reade
         v[n].name = get_text(key);
         v[n++].value = get_text(key);
     }
-    if (key->bad || key->n || n != slo->def->n_by)
+    if (key->bad || key->n || n > slo->def->n_by)
         return NULL;
     return slo_group_make(s, slo, (struct labels){v, n});
 }
@@ -331,12 +332,11 @@ static int restore_group(struct slo_group *g, struct reader *r)
     return 0;
 }
 
-static int restore_minutes(struct slos *s, struct slo_group *g, int64_t hour, struct reader *r)
+static int restore_minutes(struct slo_group *g, int64_t hour, struct reader *r)
 {
     struct minute v[60];
     int64_t end = hour * 60 + 59;
 
-    (void)s;
     for (unsigned i = 0; i < 60; i++) {
         uint64_t total = get_var(r), bad = get_var(r), series = get_var(r), version = get_var(r);
 
@@ -358,6 +358,7 @@ static int restore_minutes(struct slos *s, struct slo_group *g, int64_t hour, st
 static int restore_hour(struct slos *s, struct slo_group *g, int64_t hour, struct reader *r)
 {
     struct block blocks[4];
+    bool had_minutes;
 
     for (unsigned i = 0; i < 4; i++) {
         blocks[i].good = get_var(r);
@@ -366,8 +367,11 @@ static int restore_hour(struct slos *s, struct slo_group *g, int64_t hour, struc
         if (r->bad || blocks[i].good > blocks[i].total)
             return ERR_MALFORMED;
     }
-    if (r->n && restore_minutes(s, g, hour, r) != 0)
+    had_minutes = r->n > 0;
+    if (had_minutes && restore_minutes(g, hour, r) != 0)
         return ERR_MALFORMED;
+    if (!had_minutes && g->tail < hour * 60 + 60)
+        g->tail = hour * 60 + 60; /* its counts are in the blocks; they are not made up anew */
     for (unsigned i = 0; i < 4; i++) {
         struct block *b = slo_group_block_make(g, hour * 60 + i * BLOCK, s->mem);
 

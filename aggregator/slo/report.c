@@ -317,7 +317,7 @@ static struct events group_sum(const struct report *r, const struct slo_group *g
 
     if (from >= to)
         return (struct events){0, 0};
-    if (from <= g->head - MINUTES && to <= g->head - MINUTES)
+    if (to <= g->tail)
         to -= to % BLOCK;
     return slo_group_events(g, from, to);
 }

