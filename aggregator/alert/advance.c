@@ -94,6 +94,10 @@ static enum alert_event event_of(const struct turn *t, struct alert *al)
     case VERDICT_CLEAR: return EVENT_CLEAR;
     default: break;
     }
+    if (al->m.few) { /* nothing to judge by, whatever no_data says */
+        al->seen = t->in->now.ms;
+        return EVENT_MISSING;
+    }
     if (r->no_data == NO_DATA_ALERT && !alert_early(t, r))
         return EVENT_MISSING_ALERT;
     if (r->no_data == NO_DATA_OK && !alert_early(t, r))

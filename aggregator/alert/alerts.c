@@ -201,7 +201,7 @@ static bool calls(const struct turn *t, const struct rule *r, const struct measu
     if (r->baseline.kind != BASELINE_NONE && m->verdict != VERDICT_NONE)
         return true;
     return m->verdict == VERDICT_HOLDS ||
-           (m->verdict == VERDICT_NONE && r->no_data == NO_DATA_ALERT && !alert_early(t, r));
+           (m->verdict == VERDICT_NONE && !m->few && r->no_data == NO_DATA_ALERT && !alert_early(t, r));
 }
 
 static void take(const struct turn *t, struct alert *al, const struct measured *m)

@@ -16,6 +16,14 @@ int64_t window_end(struct span window, struct wall now)
     return (now.ms + step - 1) / step * step;
 }
 
+static void too_few(struct measured *m, const char *why)
+{
+    m->value = NAN;
+    m->verdict = VERDICT_NONE;
+    m->few = true;
+    m->why = why;
+}
+
 static void no_verdict(struct measured *m, const char *why)
 {
     m->value = NAN;
@@ -52,7 +60,7 @@ static void from_answer(const struct rule *r, const struct statistic_answer *x, 
     if (!x->has)
         no_verdict(m, x->why ? x->why : "there is no value");
     else if (x->n < r->min_count)
-        no_verdict(m, "fewer values in the window than min_count");
+        too_few(m, "fewer values in the window than min_count");
     else if (isnan(x->value))
         no_verdict(m, "the value is not a number");
 }
@@ -76,7 +84,7 @@ static void measure_series(const struct rule *r, const struct fact_group *g, str
     m->of_steps = cover.of;
     m->value = b.n ? b.series : 0;
     if (r->kind == RULE_COUNT && b.n < r->min_count)
-        no_verdict(m, "fewer values in the window than min_count");
+        too_few(m, "fewer values in the window than min_count");
     else if (r->kind == RULE_ABSENT)
         m->verdict = b.n ? VERDICT_CLEAR : VERDICT_HOLDS;
 }
@@ -141,7 +149,7 @@ void rule_measure_burn(const struct rule *r, const struct burn_fact *b, struct w
         return;
     }
     if (l->total < r->min_count) {
-        no_verdict(m, "fewer events in the long window than min_count");
+        too_few(m, "fewer events in the long window than min_count");
         return;
     }
     m->value = vl < vs ? vl : vs; /* both have to exceed */

@@ -18,6 +18,7 @@ struct measured {
     uint64_t n;
     int64_t from, to; /* the window */
     enum verdict verdict;
+    bool few;        /* values came, fewer than min_count: no verdict, but not missing */
     const char *why; /* why there is no verdict, a constant sentence; NULL otherwise */
     uint32_t held_steps, of_steps;
 };

@@ -80,6 +80,39 @@ static void test_burns(void **state)
     kit_close(&k);
 }
 
+/* ---- few values ---- */
+
+/* Fewer values than min_count are no verdict, and no missing data either, whatever no_data says. */
+static void test_few_values(void **state)
+{
+    static const char *const no_data[] = {"keep", "alert", "ok"};
+    char rules[256];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct kit k;
+
+        snprintf(rules, sizeof rules,
+                 "[alert slow]\nmetric = latency\nstatistic = avg\nwindow = 1m\nabove = 1\nmin_count = 5\n"
+                 "no_data = %s\nforget = 10m\n",
+                 no_data[i]);
+        kit_open(&k, rules);
+        kit_set(&k, "latency host=a", 2);
+        kit_until(&k, 35);
+        kit_expect(&k, "");
+        kit_until(&k, 60);
+        kit_expect(&k, "0h00m40s slow{host=a} inactive -> firing row 1\n");
+        kit_source(&k, "latency host=a")->every = 20000; /* three a minute */
+        kit_set(&k, "latency host=a", 0.5);
+        kit_until(&k, 3600);
+        kit_expect(&k, "");
+        kit_source(&k, "latency host=a")->every = 10000;
+        kit_until(&k, 3700);
+        kit_expect(&k, "1h00m40s slow{host=a} firing -> inactive row 23\n");
+        kit_close(&k);
+    }
+}
+
 /* ---- storms ---- */
 
 static void test_storm(void **state)
@@ -145,9 +178,8 @@ static void test_maintenance_freezes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fires_and_resolves),
-        cmocka_unit_test(test_burns),
-        cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_fires_and_resolves),  cmocka_unit_test(test_burns),
+        cmocka_unit_test(test_few_values),          cmocka_unit_test(test_storm),
         cmocka_unit_test(test_maintenance_freezes),
     };
 
