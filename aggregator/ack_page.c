@@ -84,6 +84,7 @@ int ack_page_act(struct desk *d)
         return refused(d, &e);
     fingerprint_text(&alert, hex);
     a.what = hex;
+    a.epoch = epoch;
     if (judge_act(d->j, d->m, &a, d->orders, id, &e) != 0)
         return refused(d, &e);
     page_head("Acknowledged", d->out);

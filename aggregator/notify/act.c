@@ -353,6 +353,8 @@ static int acknowledge(struct notify *n, const struct act_order *o, char id[64],
     if (!k->firing)
         return err_set(e, ERR_STATE, "alert %s does not fire", o->what);
     (void)snprintf(id, 64, "%s", k->hex);
+    if (o->epoch && o->epoch + SAME_FIRING_MS < k->epoch)
+        return err_set(e, ERR_STATE, "that firing of alert %s has ended; it fires anew", o->what);
     if (o->act == ACT_ACK) {
         if (!known_acked(k))
             ack_set(n, k, o->who, o->reason ? o->reason : "");

@@ -98,8 +98,8 @@ static void mark(struct notify *n, struct line *l, struct known *k, bool trigger
         if (t->epoch != k->epoch || t->state == TOLD_NOT || t->state == TOLD_OVER) {
             t->epoch = k->epoch;
             t->state = TOLD_MAYBE;
+            unsaved_alert(n, k);
         }
-        unsaved_alert(n, k);
     } else if (!k->firing && t && (t->state == TOLD_YES || t->state == TOLD_MAYBE || t->state == TOLD_PEER)) {
         t->flight = FLIGHT_RESOLVE;
         t->flight_epoch = t->epoch;
@@ -188,6 +188,7 @@ void delivery_send_all(struct notify *n)
 static void settle(struct notify *n, struct line *l, struct known *k, struct told *t, bool delivered)
 {
     const char *to = l->receiver->name;
+    bool again = t->state == TOLD_YES && t->epoch == t->flight_epoch;
     bool refreshed = l->receiver->plan && l->receiver->plan->refresh.ns && t->state == TOLD_YES;
 
     if (t->flight == FLIGHT_NONE)
@@ -201,7 +202,9 @@ static void settle(struct notify *n, struct line *l, struct known *k, struct tol
             t->state = TOLD_YES;
         else if (t->state == TOLD_MAYBE)
             t->state = TOLD_GIVEN_UP;
-        story(n, k, "notification", delivered ? "told to %s" : "given up for %s: %s", to, l->receiver->last);
+        story(n, k, "notification",
+              delivered ? again ? "told again to %s" : "told to %s" : "given up for %s: %s", to,
+              l->receiver->last);
     } else if (t->flight == FLIGHT_RESOLVE && t->epoch == t->flight_epoch) {
         t->state = TOLD_OVER;
         story(n, k, "notification", delivered ? "end told to %s" : "end given up for %s: %s", to,
@@ -335,4 +338,5 @@ void delivery_ended(struct notify *n, uint64_t delivery, const struct told_resul
         failed(n, l, res);
     }
     receiver_report(n, l->receiver, res->outcome);
+    n->next_due = n->now_mono;
 }

@@ -153,7 +153,7 @@ static bool group_idle(const struct notify *n, const struct group *g)
 static void flush(struct notify *n, struct group *g)
 {
     struct mono next = {NEVER_DUE};
-    bool ordered = false;
+    bool news = false;
 
     if (mono_before(n->now_mono, g->start)) {
         g->due = g->start;
@@ -170,9 +170,9 @@ static void flush(struct notify *n, struct group *g)
         if (!need.fresh && !need.over && !need.repeat && !need.ack)
             continue;
         line_order(n, l, &need);
-        ordered = ordered || l->state != LINE_IDLE;
+        news = news || (l->state != LINE_IDLE && (need.fresh || need.over));
     }
-    if (ordered) {
+    if (news) {
         g->flushed = n->now_mono;
         unsaved_group(n, g);
     }
@@ -185,9 +185,19 @@ static void flush(struct notify *n, struct group *g)
     }
 }
 
-/* What does not wait for the group's time: retries, acknowledgements, steps of an escalation. */
+/* When a receiver that forgets is to be told again what fires. */
+static struct mono refresh_due(const struct line *l)
+{
+    if (!l->receiver->plan || !l->receiver->plan->refresh.ns || !l->told.ns || !l->active ||
+        l->group->idle.ms)
+        return (struct mono){NEVER_DUE};
+    return mono_add(l->told, l->receiver->plan->refresh);
+}
+
+/* What does not wait for the group's time: retries, acknowledgements, steps of an escalation, refreshing. */
 static void line_step(struct notify *n, struct group *g, struct line *l)
 {
+    bool again = l->state == LINE_IDLE && !n->hold && !mono_before(n->now_mono, refresh_due(l));
     struct need need;
 
     if (l->state == LINE_FLIGHT && !mono_before(n->now_mono, l->deadline)) {
@@ -198,10 +208,14 @@ static void line_step(struct notify *n, struct group *g, struct line *l)
     if (l->state == LINE_WAIT && !mono_before(n->now_mono, l->retry) && l->receiver->flights < FLIGHTS_MOST) {
         need = line_need(n, g, l);
         line_order(n, l, &need);
-    } else if (l->state == LINE_IDLE && l->active && (l->forced || l->ack_due) && !n->hold) {
+    } else if (again || (l->state == LINE_IDLE && l->active && (l->forced || l->ack_due) && !n->hold)) {
         need = line_need(n, g, l);
         line_order(n, l, &need);
     }
+    if (again && l->state == LINE_IDLE)
+        l->told = n->now_mono; /* nothing fires that could be told again */
+    if (l->state == LINE_IDLE && !n->hold)
+        n->next_due = mono_min(n->next_due, refresh_due(l));
     if (l->state == LINE_WAIT)
         n->next_due = mono_min(n->next_due, l->retry);
     if (l->state == LINE_FLIGHT)

@@ -51,6 +51,7 @@ enum act {
 };
 struct act_order {
     enum act act;
+    uint64_t epoch;    /* ACT_ACK: of the firing that is meant; 0: the present one */
     const char *what;  /* alert fingerprint or incident; silence or maintenance id; rota */
     const char *match; /* silences, maintenance */
     const char *who;   /* the operator; rota override: see `user` */

@@ -11,6 +11,8 @@
 #include "common/base/rng.h"
 
 #define NEVER_DUE INT64_MAX
+/* Two aggregators see a firing begin within this of each other: they look at the same data, each at its own steps. */
+#define SAME_FIRING_MS 60000
 
 enum {
     ALERTS_MOST = 200000,

@@ -118,6 +118,7 @@ static void read_receivers(struct plan_reader *r)
             .resolves = !c || c->resolves,
             .acknowledges = c && c->acknowledges,
             .changes = c && c->changes,
+            .heartbeats = c && c->heartbeats,
             .refresh = c ? c->refresh : span_s(0),
         };
     }
@@ -130,6 +131,9 @@ static void read_notify(struct plan_reader *r)
 
     p->fallback = named_receiver(r, s, "fallback");
     p->heartbeat = named_receiver(r, s, "heartbeat");
+    if (p->heartbeat >= 0 && !p->receivers[p->heartbeat].heartbeats)
+        plan_complain(r, s, "heartbeat", "receiver %s is of type %s, which has no heartbeats",
+                      p->receivers[p->heartbeat].name, p->receivers[p->heartbeat].type);
     p->heartbeat_every = option_span(s, "heartbeat_every");
     p->fallback_after = option_span(s, "fallback_after");
     p->give_up = option_span(s, "give_up");

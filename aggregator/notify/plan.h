@@ -24,7 +24,7 @@ struct target {
 
 struct receiver_plan {
     const char *name, *type;
-    bool resolves, acknowledges, changes;
+    bool resolves, acknowledges, changes, heartbeats;
     struct span refresh; /* told again so often while it fires; 0: never */
 };
 

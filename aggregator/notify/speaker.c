@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Both see a firing begin within this of each other: they look at the same data, each at its own steps. */
-#define SAME_FIRING_MS 60000
-
 struct peer_key {
     bool delivered, acknowledged, resolved;
     uint64_t epoch;
@@ -249,12 +246,16 @@ void peer_take(struct notify *n, const struct peer_telling *e)
         take_ack(n, p, &e->told[i]);
 }
 
-int notify_tell_peer(const struct notify *n, int (*fn)(void *arg, const struct peer_told *t), void *arg)
+/* What fires stands before what has ended, as the other one may not take all. */
+static int tell_those(const struct notify *n, bool firing, int (*fn)(void *arg, const struct peer_told *t),
+                      void *arg)
 {
     struct known *k;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && (k = map_next(&n->alerts, &i));) {
+        if (k->firing != firing)
+            continue;
         for (uint32_t j = 0; rc == 0 && j < k->n_told; j++) {
             const struct told *t = &k->told[j];
             char key[300];
@@ -274,4 +275,11 @@ int notify_tell_peer(const struct notify *n, int (*fn)(void *arg, const struct p
         }
     }
     return rc;
+}
+
+int notify_tell_peer(const struct notify *n, int (*fn)(void *arg, const struct peer_told *t), void *arg)
+{
+    int rc = tell_those(n, true, fn, arg);
+
+    return rc ? rc : tell_those(n, false, fn, arg);
 }
