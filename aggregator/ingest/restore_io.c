@@ -166,6 +166,7 @@ static int again(struct ingest *g, struct err *e)
 static int load_history(struct restore *r, struct err *e)
 {
     struct ingest *g = r->g;
+    int64_t gained = 0;
     int rc = history_load(g->history, on_record, r, &g->persisted, e);
 
     if (rc == ERR_MALFORMED) {
@@ -175,7 +176,11 @@ static int load_history(struct restore *r, struct err *e)
             rc = again(g, e);
     }
     if (rc == 0)
+        rc = history_gained(g->history, &gained, e);
+    if (rc == 0) {
         series_restored(g->series, g->persisted);
+        series_gained(g->series, gained);
+    }
     return rc;
 }
 
@@ -270,6 +275,7 @@ int ingest_restore(struct ingest *g, struct err *e)
     if (rc != 0)
         return rc;
     tell_gone(&r);
+    series_gained(g->series, 0);
     series_advance(g->series, clock_wall());
     ingest_tell_stored(g);
     LOG(g->log, r.unreadable + r.bad_definitions + r.bad_watermarks ? LOG_ERROR : LOG_INFO, "ingest",

@@ -14,6 +14,7 @@ struct applying {
     struct resource *resource;
     int64_t skew;
     bool feed;  /* percentiles and counts too */
+    bool gains; /* and what selections gain */
     bool twice; /* a gauge with members has more than one part */
     uint64_t taken;
 };
@@ -75,7 +76,7 @@ static void feed_sketch(struct applying *ap, struct series *x, int64_t t, struct
     size_t used;
 
     members_feed_sketch(ap->s, x, t, sketch);
-    if (!x->feeds)
+    if (!x->feeds || !ap->gains)
         return;
     if (sketch_decode(&ap->s->scratch, sketch.p, sketch.n, &used, NULL) == 0)
         feeds_sketch(ap->s, x, t, &ap->s->scratch);
@@ -86,7 +87,8 @@ static void feed_sketch(struct applying *ap, struct series *x, int64_t t, struct
 static void feed_gauge(struct applying *ap, struct series *x, int64_t t, double v)
 {
     members_feed_gauge(ap->s, x, t, v);
-    feeds_gauge(ap->s, x, t, v);
+    if (ap->gains)
+        feeds_gauge(ap->s, x, t, v);
 }
 
 static void feed_counter(struct applying *ap, struct series *x, uint32_t k, uint32_t j)
@@ -102,7 +104,7 @@ static void feed_counter(struct applying *ap, struct series *x, uint32_t k, uint
         p.t = v->times[i];
         p.at = tick_time(ap, p.t);
         p.v = v->num[j][n++];
-        feeds_counter(ap->s, x, &p);
+        feeds_counter(ap->s, x, &p, ap->gains);
     }
 }
 
@@ -224,7 +226,7 @@ static void apply_series(struct applying *ap, struct series *x, uint32_t k, uint
     ap->taken += v->count[j];
     metric_turn(ap->s, x->metric, kind);
     put_latest(ap, x, last_tick(v, j), kind == METRIC_SKETCH ? 0 : v->num[j][v->count[j] - 1]);
-    if (!ap->feed && x->feeds)
+    if (!ap->gains && x->feeds && (!ap->feed || kind != METRIC_COUNTER))
         see_ticks(ap, x, k, j, kind);
     if ((!x->members && !x->feeds) || !ap->feed)
         return;
@@ -318,8 +320,11 @@ static void apply_agent(struct applying *ap)
 void series_apply(struct series_set *s, const struct batch_in *in, struct bytes verdict, int64_t position,
                   bool latest_only)
 {
-    struct applying ap = {
-        .s = s, .in = in, .feed = !latest_only, .agent = agent_get(s, in->agent, in->received.ms)};
+    struct applying ap = {.s = s,
+                          .in = in,
+                          .feed = !latest_only,
+                          .gains = !latest_only && position > s->tracking.contained,
+                          .agent = agent_get(s, in->agent, in->received.ms)};
     struct verdict v;
 
     reap(s);

@@ -132,6 +132,9 @@ int series_take_gains(struct series_set *s, const struct series_gains *to);
 /* What was gained and is not on its way to the store: each group of a metric, then its gains. Changes nothing. */
 int series_pending(const struct series_set *s, const char *metric, const struct series_gains *to);
 
+/* Batches up to this position gain nothing (their readings count): the store holds it. 0: none, after the replay. */
+void series_gained(struct series_set *s, int64_t position);
+
 /* At start, after the replay: a group that the store knows. 1: it goes on under *handle (the store calls it that
  * from now on); 0: nobody asks for it any more; ERR_NOMEM also when there are too many, which is counted. */
 int series_restore_group(struct series_set *s, const struct series_group *g, uint32_t *handle);

@@ -166,9 +166,9 @@ struct tracking { /* in struct series_set */
     uint32_t generation, max_groups;
     struct track **tracks; /* by index; NULL: an own metric of this process */
     uint32_t n;
-    struct track *old; /* with gains that are not stored yet */
-    int64_t swept;
-    uint64_t untold; /* deltas that were never told, since the last telling */
+    struct track *old;        /* with gains that are not stored yet */
+    int64_t swept, contained; /* contained: gains of batches up to this position are stored */
+    uint64_t untold;          /* deltas that were never told, since the last telling */
     struct track_group *open, **open_end, *due,
         **due_end;                /* groups with such steps, in the order of meeting */
     struct track_group **handles; /* by handle; NULL: free */

@@ -289,6 +289,11 @@ static void sweep(struct series_set *s, struct track *t, int64_t now)
     }
 }
 
+void series_gained(struct series_set *s, int64_t position)
+{
+    s->tracking.contained = position;
+}
+
 void tracks_advance(struct series_set *s, int64_t now)
 {
     struct tracking *t = &s->tracking;

@@ -139,7 +139,8 @@ void spare_free(struct series_set *s);
 /* track_feed.c: a value of x; t is not ahead of the receipt */
 void feeds_gauge(struct series_set *s, struct series *x, int64_t t, double v);
 void feeds_sketch(struct series_set *s, struct series *x, int64_t t, const struct sketch *v);
-void feeds_counter(struct series_set *s, struct series *x, const struct point *p);
+/* gains: false: only the reading counts. */
+void feeds_counter(struct series_set *s, struct series *x, const struct point *p, bool gains);
 /* A value that is contained in what was restored: only that its step has met this series. */
 void feeds_seen(struct series_set *s, struct series *x, enum fact_kind kind, int64_t t);
 void feed_leave(struct series_set *s, struct feed *f); /* its group */

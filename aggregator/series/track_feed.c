@@ -184,6 +184,7 @@ void feeds_sketch(struct series_set *s, struct series *x, int64_t t, const struc
 struct spreading {
     struct series_set *s;
     struct series *x;
+    bool gains;
 };
 
 static void add_events(struct series_set *s, struct track_group *g, int64_t k, double v)
@@ -221,17 +222,31 @@ static void spread_all(void *arg, int64_t from, int64_t to, int64_t upto, double
 {
     struct spreading *p = arg;
 
-    for (struct feed *f = p->x->feeds; f; f = f->next) {
+    for (struct feed *f = p->x->feeds; f && p->gains; f = f->next) {
         if (f->group && upto > f->since)
             spread(p->s, f->group, from, to, v, sign);
     }
 }
 
-void feeds_counter(struct series_set *s, struct series *x, const struct point *p)
+static void count_reading(struct series_set *s, struct feed *f, const struct point *p, bool newest)
+{
+    int64_t k = step_of(p->at);
+    struct track_step *step = track_open(s, f->group, k);
+
+    if (!step)
+        return;
+    step->b.n++;
+    step->b.series += is_first(f, k);
+    if (newest && p->at >= step->b.last_t) {
+        step->b.last_t = p->at;
+        step->b.last = f->group->reading;
+    }
+}
+
+void feeds_counter(struct series_set *s, struct series *x, const struct point *p, bool gains)
 {
     struct reading *r = reading_get(s, x);
-    struct spreading sp = {s, x};
-    int64_t k = step_of(p->at);
+    struct spreading sp = {s, x, gains};
     bool newest;
 
     if (!r) {
@@ -243,19 +258,13 @@ void feeds_counter(struct series_set *s, struct series *x, const struct point *p
     newest = reading_take(s, r, p, spread_all, &sp);
     x->agent->readings_state |= DIRTY;
     for (struct feed *f = x->feeds; f; f = f->next) {
-        struct track_step *step =
-            f->group && f->group->kind == FACT_COUNTER ? track_open(s, f->group, k) : NULL;
-
-        if (!step)
+        if (!f->group || f->group->kind != FACT_COUNTER)
             continue;
-        step->b.n++;
-        step->b.series += is_first(f, k);
-        if (!newest)
-            continue;
-        hold(f, p->v);
-        if (p->at >= step->b.last_t) {
-            step->b.last_t = p->at;
-            step->b.last = f->group->reading;
-        }
+        if (newest)
+            hold(f, p->v);
+        if (gains)
+            count_reading(s, f, p, newest);
+        else
+            (void)is_first(f, step_of(p->at));
     }
 }

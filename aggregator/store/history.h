@@ -19,8 +19,9 @@ struct history_params {
     const char *path;  /* state_dir/history.db */
     struct loop *loop; /* borrowed */
     struct log *log;   /* borrowed */
-    /* On the loop: the file was found damaged while running. The next set that is committed must hold
-     * all records, and makes a new file; each set before fails, and it fails until one succeeds. */
+    /* On the loop: the file was found damaged while running. The next set that is committed must hold all records
+     * and groups, and makes a new file; each set before fails, and it fails until one succeeds. Stored
+     * steps are taken over as far as they can be read. */
     void (*damaged)(void *arg);
     void *arg;
 };
@@ -118,7 +119,12 @@ int history_load_steps(struct history *h, struct wall now, struct span (*reach)(
 int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struct bytes value), void *arg,
                  int64_t *position, struct err *e);
 
-/* Sets a damaged file aside and begins a new one: at start only, after a load found damage. */
+/* The position that stored steps contain: after damage, what could be read of them reaches further than the records.
+ * INT64_MAX: no telling, so all that the journal holds. */
+int history_gained(struct history *h, int64_t *position, struct err *e);
+
+/* Sets a damaged file aside and begins a new one with the stored steps that can be
+ * read from it: at start only, after a load found damage. */
 int history_renew(struct history *h, struct err *e);
 
 /* verify-store: whether a file that no program has open is whole; lines into report, ERR_MALFORMED. */

@@ -12,6 +12,7 @@ static const char *const steps[] = {
     STORE_MARK "CREATE TABLE records(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL);"
                "CREATE TABLE contained(position INTEGER NOT NULL); INSERT INTO contained VALUES(0);",
     ROLLUP_STEPS,
+    "CREATE TABLE gained(position INTEGER NOT NULL); INSERT INTO gained SELECT position FROM contained;",
 };
 
 enum { MAX_SET = 1 << 30 };
@@ -73,9 +74,10 @@ static int write_record(struct db *db, struct bytes key, const uint8_t *value, u
 static int run_set(struct db *db, struct store_job *job, struct err *e)
 {
     struct set *s = (struct set *)job;
+    struct store_salvaged n = {0};
     sqlite3_stmt *st;
     size_t at = 0;
-    int rc = 0;
+    int rc = job->fills ? rollup_salvage(s->history->path, db, &n, e) : 0;
 
     while (at < s->records.len && rc == 0) {
         struct head h;
@@ -88,6 +90,8 @@ static int run_set(struct db *db, struct store_job *job, struct err *e)
     }
     if (rc == 0)
         rc = rollup_apply(s->history->rollup, db, buf_bytes(&s->steps), e);
+    if (rc == 0)
+        rc = rollup_gained(db, s->position, e);
     if (rc != 0)
         return rc;
     if (!(st = db_prepare(db, "UPDATE contained SET position = ?", e)))
@@ -262,7 +266,10 @@ struct history *history_open(const struct history_params *p, struct err *e)
     h->damaged = p->damaged;
     h->arg = p->arg;
     h->rollup = rollup_new();
-    if (!h->rollup) {
+    h->path = strdup(p->path);
+    if (!h->rollup || !h->path) {
+        rollup_free(&h->rollup);
+        free(h->path);
         free(h);
         (void)err_set(e, ERR_NOMEM, "no memory for the history");
         return NULL;
@@ -273,11 +280,13 @@ struct history *history_open(const struct history_params *p, struct err *e)
                                                  .n_steps = sizeof steps / sizeof steps[0],
                                                  .loop = p->loop,
                                                  .log = p->log,
+                                                 .salvage = rollup_salvage_all,
                                                  .damaged = on_damage,
                                                  .arg = h},
                           e);
     if (!h->store) {
         rollup_free(&h->rollup);
+        free(h->path);
         free(h);
         return NULL;
     }
@@ -293,6 +302,7 @@ void history_close(struct history **hp)
     store_close(&h->store);
     free_set(&h->set);
     rollup_free(&h->rollup);
+    free(h->path);
     free(h);
     *hp = NULL;
 }
@@ -325,6 +335,18 @@ int history_load(struct history *h, int (*fn)(void *arg, struct bytes key, struc
     *position = rc == 1 ? sqlite3_column_int64(st, 0) : 0;
     (void)sqlite3_reset(st);
     return rc == 1 ? 0 : rc < 0 ? rc : err_set(e, ERR_MALFORMED, "history: no position");
+}
+
+int history_gained(struct history *h, int64_t *position, struct err *e)
+{
+    struct db *db = store_db(h->store);
+    sqlite3_stmt *st = db_prepare(db, "SELECT position FROM gained", e);
+    int rc = st ? db_row(db, st, e) : e->code;
+
+    *position = rc == 1 ? sqlite3_column_int64(st, 0) : 0;
+    if (st)
+        (void)sqlite3_reset(st);
+    return rc == 1 ? 0 : rc < 0 ? rc : err_set(e, ERR_MALFORMED, "history: no position of its steps");
 }
 
 int history_verify(const char *path, struct buf *report, struct err *e)

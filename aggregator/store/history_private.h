@@ -13,6 +13,7 @@ struct history {
     struct set *set; /* under way; the store's from history_commit on */
     bool committing;
     bool whole; /* the next set makes a new file */
+    char *path;
     bool tending;
     struct rollup *rollup; /* the worker's, once the first job was handed in */
     struct history_tended tended;

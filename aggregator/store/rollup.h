@@ -11,6 +11,7 @@
 #include "aggregator/store/chunk.h"
 #include "aggregator/store/history.h"
 #include "aggregator/store/sqlite_io.h"
+#include "aggregator/store/store.h"
 
 #define ROLLUP_STEPS                                                                                         \
     "CREATE TABLE selections(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, metric TEXT NOT NULL,"       \
@@ -57,6 +58,13 @@ int rollup_ask(struct rollup *r, struct db *db, const struct history_ask *q, str
 /* One portion of what is to be done: folding, else pruning. *more: there is more to fold. */
 int rollup_tend(struct rollup *r, struct db *db, const struct history_keep *keep, int64_t now, bool *more,
                 struct history_tended *n, struct err *e);
+
+/* ---- rollup_salvage_io.c ---- */
+/* Which position the steps contain. */
+int rollup_gained(struct db *db, int64_t position, struct err *e);
+/* What can be read from a damaged file, into a new one: within a transaction; and with one of its own. */
+int rollup_salvage(const char *damaged, struct db *to, struct store_salvaged *n, struct err *e);
+int rollup_salvage_all(const char *damaged, struct db *to, struct store_salvaged *n, struct err *e);
 
 /* ---- rollup_read_io.c ---- */
 /* Terminated names and values in turn into out[ROLLUP_LABELS]; false when they are broken. */

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -594,6 +595,14 @@ static int count_group(void *arg, const struct history_group *g, uint32_t *handl
     *handle = s->groups++;
     return 1;
 }
+static int any_group(void *arg, const struct history_group *g, uint32_t *handle)
+{
+    struct sum *s = arg;
+
+    (void)g;
+    *handle = s->groups++;
+    return 1;
+}
 static int sum_step(void *arg, const struct history_step *x)
 {
     struct sum *s = arg;
@@ -656,12 +665,133 @@ static void test_killed(void **state)
     }
 }
 
+/* ---- damage ---- */
+
+/* The root page of a tree of a file that nobody has open. */
+static void damage_tree(const char *path, const char *tree)
+{
+    sqlite3_stmt *st;
+    sqlite3 *db;
+    FILE *f;
+    int page;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT rootpage FROM sqlite_schema WHERE name = ?", -1, &st, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_bind_text(st, 1, tree, -1, SQLITE_STATIC), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    page = sqlite3_column_int(st, 0);
+    assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    f = fopen(path, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, (page - 1) * 4096L, SEEK_SET), 0);
+    for (int i = 0; i < 4096; i++)
+        assert_int_equal(fputc('x', f), 'x');
+    assert_int_equal(fclose(f), 0);
+}
+
+static void told_of_damage(void *arg)
+{
+    struct env *v = arg;
+
+    v->code = 1;
+    loop_stop(v->loop);
+}
+
+static struct history *open_history(struct env *v)
+{
+    struct history *h = history_open(
+        &(struct history_params){
+            .path = "damage.db", .loop = v->loop, .log = v->log, .damaged = told_of_damage, .arg = v},
+        &v->e);
+
+    assert_non_null(h);
+    return h;
+}
+
+/* A set with one event; its code. */
+static int add_set(struct env *v, struct history *h, int64_t position, bool named)
+{
+    struct history_group g = {0, FACT_COUNTER, "c", "c", "", "", "", {NULL, 0}, {T0}};
+    struct fact_bucket b = {.n = 1, .sum = 1, .series = 1, .last_t = T0 + position};
+
+    assert_int_equal(history_begin(h), 0);
+    assert_int_equal(
+        history_put(h, (struct bytes){(const uint8_t *)"k", 1}, (struct bytes){(const uint8_t *)"v", 1}), 0);
+    if (named)
+        assert_int_equal(history_group(h, &g), 0);
+    assert_int_equal(
+        history_gain(h, 0, FACT_COUNTER, (T0 + position * 3600000) / FACT_STEP_MS * FACT_STEP_MS, &b), 0);
+    history_commit(h, position, answered, v);
+    assert_int_equal(loop_run(v->loop), 0);
+    return v->code;
+}
+
+static double events(struct env *v, struct history *h)
+{
+    struct sum s = {.groups = 0};
+
+    assert_int_equal(history_load_groups(h, any_group, &s, &v->e), 0);
+    assert_int_equal(s.groups, 1);
+    assert_int_equal(history_load_steps(h, (struct wall){T0 + 20 * 3600000}, forever, sum_step, &s, &v->e),
+                     0);
+    return s.events;
+}
+
+/* Found at start, and while running: the records go, stored steps stay, with the position that they contain. */
+static void test_damage(void **state)
+{
+    struct history_keep keep = {.dflt = {MONTH, MONTH, MONTH, MONTH}};
+    struct env v = {.code = 0};
+    int64_t position;
+    struct history *h;
+
+    (void)state;
+    v.loop = loop_new(&v.e);
+    v.log = log_new(&(struct log_params){.level = LOG_INFO, .file = "log"}, &v.e);
+    h = open_history(&v);
+    for (int64_t n = 1; n <= 6; n++) {
+        history_tend(h, &keep, (struct wall){T0 + n * 3600000});
+        assert_int_equal(add_set(&v, h, n, n == 1), 0);
+    }
+    history_close(&h);
+    damage_tree("damage.db", "records");
+    h = open_history(&v);
+    assert_int_equal(history_load(h, no_record, NULL, &position, &v.e), ERR_MALFORMED);
+    assert_int_equal(history_renew(h, &v.e), 0);
+    assert_int_equal(history_load(h, no_record, NULL, &position, &v.e), 0);
+    assert_int_equal(position, 0);
+    assert_int_equal(history_gained(h, &position, &v.e), 0);
+    assert_int_equal(position, 6);
+    assert_true(events(&v, h) == 6);
+    assert_int_equal(add_set(&v, h, 7, true), 0);
+    history_close(&h);
+    damage_tree("damage.db", "sqlite_autoindex_records_1");
+    h = open_history(&v);
+    assert_true(events(&v, h) == 7);
+    assert_int_not_equal(add_set(&v, h, 8, true), 0);
+    if (v.code == ERR_MALFORMED)
+        assert_int_equal(loop_run(v.loop), 0);
+    assert_int_equal(v.code, 1); /* the owner is told */
+    assert_int_equal(add_set(&v, h, 8, true), 0);
+    history_close(&h);
+    h = open_history(&v);
+    assert_true(events(&v, h) == 8);
+    history_close(&h);
+    loop_free(&v.loop);
+    log_free(&v.log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunks),      cmocka_unit_test(test_every_tier),
         cmocka_unit_test(test_retention),   cmocka_unit_test(test_questions),
         cmocka_unit_test(test_percentiles), cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -636,6 +636,35 @@ static void test_reload(void **state)
     close_world(&w);
 }
 
+/* What the store holds already gains nothing again, but readings go on from it. */
+static void test_gained_before(void **state)
+{
+    struct world w;
+
+    (void)state;
+    open_world(&w, "");
+    add(&w, "req", "", NULL, 0);
+    add(&w, "temp", "", NULL, 0);
+    select_all(&w, 1);
+    series_gained(w.k.set, 3);
+    for (uint64_t i = 1; i <= 3; i++) {
+        double v[] = {(double)(10 * i)};
+
+        give(&w, "one", i == 2 ? "temp" : "req", i == 2 ? WIRE_GAUGE : WIRE_COUNTER, i,
+             KIT_NOW + (int64_t)i * 1000, 0, v, 1, 0);
+    }
+    tell(&w);
+    assert_int_equal(w.h->n, 0);
+    give(&w, "one", "req", WIRE_COUNTER, 4, KIT_NOW + 4000, 0, (double[]){34}, 1, 0);
+    give(&w, "one", "temp", WIRE_GAUGE, 5, KIT_NOW + 5000, 0, (double[]){1}, 1, 0);
+    tell(&w);
+    assert_true(step(&w, "0:", KIT_NOW)->sum == 4);
+    assert_int_equal(step(&w, "0:", KIT_NOW)->series, 0); /* it was met in this step before */
+    assert_int_equal(step(&w, "1:", KIT_NOW)->series, 0);
+    assert_true(step(&w, "1:", KIT_NOW)->sum == 1);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -649,6 +678,7 @@ int main(void)
         cmocka_unit_test(test_sketches),
         cmocka_unit_test(test_groups_come_and_go),
         cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_gained_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
