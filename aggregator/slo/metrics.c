@@ -39,10 +39,9 @@ static const struct metric_row completeness = PLAIN(
     "securebase_slo_data_completeness_ratio", "Share of the last five minutes' sources that was heard.");
 static const struct metric_row downtime =
     WINDOWED("securebase_slo_downtime_seconds",
-             "Minutes that were down by contract, within this calendar month and within 30 days.");
-static const struct metric_row unknown =
-    WINDOWED("securebase_slo_unknown_seconds",
-             "Minutes that could not be measured, within this calendar month and within 30 days.");
+             "Time, in whole minutes, that was down: within this calendar month, and within 30 days.");
+static const struct metric_row unknown = WINDOWED(
+    "securebase_slo_unknown_seconds", "Time, in whole minutes, that could not be measured, likewise.");
 static const struct metric_row events = {.name = "securebase_slo_events_total",
                                          .kind = METRIC_COUNTER,
                                          .labels = "env group region result service slo tenant",

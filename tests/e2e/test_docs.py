@@ -14,6 +14,7 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 GROUPS = [
     ("What an agent says of its host", "securebase_host_"),
     ("Probes", "securebase_probe_"),
+    ("Objectives", "securebase_slo_"),
     ("Applications and caches, beside their exporters' own names", "securebase_app_"),
     ("The agent itself", "securebase_agent_"),
     ("The aggregator itself", "securebase_aggregator_"),
@@ -57,7 +58,9 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
     redis = support.Process("redis", ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
                             tmp_path)
     started.append(redis.start())
-    a = aggregator(sections=[("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"})])
+    a = aggregator(sections=[("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"}),
+                             ("slo api", {"kind": "latency", "metric": "api_seconds", "threshold": "300ms", "by": "service",
+                                          "objective": "99%", "service": "shop"})])
     g = agent([a.endpoint], sections=[
         ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
         ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"})])
@@ -66,7 +69,8 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
     def all_there():
         hosts = a.metrics("/metrics/hosts")
         return any(k.startswith("securebase_probe_runs_total") for k in hosts) and any(
-            k.startswith("redis_up") for k in hosts) and any(k.startswith("api_seconds") for k in a.metrics())
+            k.startswith("redis_up") for k in hosts) and any(k.startswith("api_seconds") for k in a.metrics()) and any(
+                k.startswith("securebase_slo_burn_rate") for k in a.metrics())
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
     for path in ("/metrics/hosts", "/metrics"):
