@@ -117,23 +117,52 @@ static int read_window(struct reading *r, enum fact_tier t, int64_t from, int64_
     return rc ? rc : read_part(r, t, b * many, to, false);
 }
 
+/* Where such a window is kept; NULL without memory, which nobody needs to hear of. */
+static struct memo *memo_of(const struct fact_group *g, int64_t from, int64_t to)
+{
+    struct fact_group *own = g->list->v[g->at];
+
+    if (!own->memo)
+        own->memo = mem_array(own->facts->mem, MEMO_WINDOWS, sizeof *own->memo);
+    return own->memo ? &own->memo[(to - from) / 3 % MEMO_WINDOWS] : NULL;
+}
+
+static int read_whole(struct reading *r, enum fact_tier t, int64_t from, int64_t to)
+{
+    const struct fact_group *g = r->g;
+    int64_t length = fact_tier_length(t);
+    struct fact_bucket *out = r->out;
+    int rc;
+
+    *out = (struct fact_bucket){.min = (double)INFINITY, .max = -(double)INFINITY};
+    rc = g->kind == FACT_UNKNOWN ? 0 : read_window(r, t, from, to);
+    if (!out->n || g->kind == FACT_COUNTER)
+        out->min = out->max = 0;
+    if (out->n && g->newest > from * length && g->newest <= to * length)
+        out->last_t = g->newest; /* hours and days know it less precisely */
+    return rc;
+}
+
 int facts_window(const struct fact_group *g, int64_t from, int64_t to, struct fact_bucket *out,
                  struct sketch *sketch, struct fact_cover *cover)
 {
     enum fact_tier t = tier_of(g, from, to);
     int64_t length = fact_tier_length(t), a = floor_div(from, length), b = floor_div(to, length);
     struct reading r = {g, out, g->kind == FACT_SKETCH ? sketch : NULL, 0};
-    int rc;
+    struct memo *m = r.sketch || b <= a ? NULL : memo_of(g, a, b);
+    int rc = 0;
 
     if (b < a)
         b = a;
-    *out = (struct fact_bucket){.min = (double)INFINITY, .max = -(double)INFINITY};
-    rc = g->kind == FACT_UNKNOWN ? 0 : read_window(&r, t, a, b);
-    if (!out->n || g->kind == FACT_COUNTER)
-        out->min = out->max = 0;
+    if (m && m->changes == g->changes && m->tier == t && m->from == a && m->to == b && g->changes) {
+        *out = m->b;
+        r.held = m->held;
+    } else {
+        rc = read_whole(&r, t, a, b);
+        if (m && !rc)
+            *m = (struct memo){g->changes, t, a, b, r.held, *out};
+    }
     out->sketch = r.sketch;
-    if (out->n && g->newest > a * length && g->newest <= b * length)
-        out->last_t = g->newest; /* hours and days know it less precisely */
     if (cover)
         *cover = (struct fact_cover){r.held, b - a > UINT32_MAX ? UINT32_MAX : (uint32_t)(b - a)};
     return rc;

@@ -57,6 +57,8 @@ static void rings_free(struct facts *f, struct fact_group *g)
 {
     for (int t = 0; t < TIERS; t++)
         ring_free(&g->rings[t], g->kind, f->mem);
+    mem_free(f->mem, g->memo, MEMO_WINDOWS * sizeof *g->memo);
+    g->memo = NULL;
 }
 
 static void group_free(struct facts *f, struct fact_group *g)

@@ -27,8 +27,19 @@ enum fact_loss {
     LOSSES
 };
 
+/* The windows that were read last: several rules ask for the same one after another. */
+enum { MEMO_WINDOWS = 2 };
+struct memo {
+    uint64_t changes; /* of the group; 0: not set */
+    enum fact_tier tier;
+    int64_t from, to; /* numbers of steps */
+    uint32_t held;
+    struct fact_bucket b;
+};
+
 struct fact_group {
     struct facts *facts;
+    struct memo *memo; /* owned; MEMO_WINDOWS, or NULL */
     struct fact_list *list;
     enum fact_kind kind;
     bool gone;

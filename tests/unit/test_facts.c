@@ -158,6 +158,15 @@ static void windows_are_cut_at_steps(void **state)
     assert_int_equal(b.last_t, base + 45000);
     b = window(&k, base - 300000, base + 300000, &c);
     assert_true(b.sum == 21 && c.held == 6 && c.of == 60);
+    for (int i = 0; i < 6;
+         i++) { /* read again after each gain, late ones too, and windows of the same length in turn */
+        assert_int_equal(tell_counter(&k, base + (5 - i) * 10000, 1), 0);
+        for (int again = 0; again < 2; again++) {
+            assert_true(window(&k, base, base + 60000, &c).sum == 22 + i && c.held == 6 && c.of == 6);
+            assert_true(window(&k, base + 30000, base + 60000, &c).sum == (i < 3 ? 16 + i : 18));
+            assert_true(window(&k, base, base + 30000, &c).sum == (i < 3 ? 6 : 4 + i));
+        }
+    }
     b = window(&k, base + 60000, base, &c);
     assert_true(b.n == 0 && b.sum == 0 && c.of == 0 && b.min == 0 && b.last_t == 0);
     kit_close(&k);
