@@ -259,9 +259,11 @@ static void begin(const struct turn *t, struct alert *al, const struct alert_row
         al->since = al->mark;
 }
 
+/* row NULL: told again after a restart. */
 static void notify(const struct turn *t, struct alert *al, const struct alert_row *row, enum alert_state from,
                    const char *reason)
 {
+    enum alert_state to = row ? row->to : from;
     const struct rule *r = rule_of(al);
     struct buf *b = &t->a->text;
     size_t description, why;
@@ -280,27 +282,33 @@ static void notify(const struct turn *t, struct alert *al, const struct alert_ro
     buf_str(b, reason);
     buf_u8(b, 0);
     t->a->notices++;
-    t->out->notice(t->out->arg,
-                   &(struct alert_notice){
-                       .rule = al->rule,
-                       .labels = al->labels,
-                       .id = al->id,
-                       .epoch = al->epoch,
-                       .from = from,
-                       .to = row->to,
-                       .row = row->number,
-                       .severity = al->severity,
-                       .t = t->in->now,
-                       .since = {al->since},
-                       .data = {al->data},
-                       .value = al->m.value,
-                       .threshold = al->m.threshold,
-                       .summary = b->full ? "" : (const char *)b->data,
-                       .description = b->full ? "" : (const char *)b->data + description,
-                       .runbook = r ? r->runbook : "",
-                       .reason = b->full ? "" : (const char *)b->data + why,
-                       .suppressed = !al->told && (alert_in_force(from) || alert_in_force(row->to)),
-                   });
+    t->out->notice(t->out->arg, &(struct alert_notice){
+                                    .rule = al->rule,
+                                    .labels = al->labels,
+                                    .id = al->id,
+                                    .epoch = al->epoch,
+                                    .from = from,
+                                    .to = to,
+                                    .row = row ? row->number : al->row,
+                                    .severity = al->severity,
+                                    .t = t->in->now,
+                                    .since = {al->since},
+                                    .data = {al->data},
+                                    .value = al->m.value,
+                                    .threshold = al->m.threshold,
+                                    .summary = b->full ? "" : (const char *)b->data,
+                                    .description = b->full ? "" : (const char *)b->data + description,
+                                    .runbook = r ? r->runbook : "",
+                                    .reason = b->full ? "" : (const char *)b->data + why,
+                                    .suppressed = !al->told && (alert_in_force(from) || alert_in_force(to)),
+                                    .restored = !row,
+                                });
+}
+
+void alert_say_again(const struct turn *t, struct alert *al)
+{
+    if (alert_in_force(al->state))
+        notify(t, al, NULL, al->state, "It was so before the restart.");
 }
 
 void alert_apply(const struct turn *t, struct alert *al, const struct alert_row *row, const char *reason)

@@ -415,6 +415,14 @@ static void resume(struct alert *al, int64_t now)
     al->resumed = true;
 }
 
+static void say_again(const struct turn *t)
+{
+    for (uint32_t i = 0; i < t->a->rules.n; i++) {
+        for (struct alert *al = t->a->states[i].first; al; al = al->next)
+            alert_say_again(t, al);
+    }
+}
+
 static void end_orphans(const struct turn *t)
 {
     while (t->a->orphans) {
@@ -432,8 +440,10 @@ void alerts_step(struct alerts *a, const struct alert_input *in, const struct al
 
     a->step++;
     a->steps++;
-    if (!a->started)
+    if (!a->started) {
         a->started = a->awake = in->now.ms;
+        say_again(&t);
+    }
     if (in->now.ms < a->last) {
         a->backwards++;
         each_alert(a, went_back, in->now.ms);

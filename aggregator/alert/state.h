@@ -163,6 +163,8 @@ void alert_baseline_drop(struct alerts *a, struct alert *al);
 /* We have not looked for long enough to call something missing: a window of the rule, at most a quarter of an hour. */
 bool alert_early(const struct turn *t, const struct rule *r);
 void alert_advance(const struct turn *t, struct alert *al);
+/* After a restart, once: what is in force is told again, so that those who tell know that its rule is still there. */
+void alert_say_again(const struct turn *t, struct alert *al);
 void alert_apply(const struct turn *t, struct alert *al, const struct alert_row *row, const char *reason);
 
 /* ---- record.c ---- */
