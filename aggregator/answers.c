@@ -215,8 +215,7 @@ static void add_line(cJSON *list, const struct desk_line *l)
     cJSON_AddItemToArray(list, x);
 }
 
-/* Whether a decision is of this alert: by its key, or by the rule's name. */
-static bool is_of(const struct desk_line *l, const char *alert)
+static bool is_of_rule(const struct desk_line *l, const char *alert)
 {
     cJSON *x = cJSON_ParseWithLength(l->json, strlen(l->json));
     const char *rule = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(x, "alert"));
@@ -226,6 +225,14 @@ static bool is_of(const struct desk_line *l, const char *alert)
 
     cJSON_Delete(x);
     return same;
+}
+
+/* Whether a decision is of this alert: by its key, or by the rule's name where no fingerprint is known. */
+static bool is_of(const struct desk_line *l, const char *alert, const char *id)
+{
+    if (id)
+        return strlen(id) == l->key.n && memcmp(id, l->key.p, l->key.n) == 0;
+    return is_of_rule(l, alert);
 }
 
 static int read_decisions(struct desk *d, struct control_lines *q)
@@ -251,6 +258,7 @@ static int get_explain(struct desk *d)
     const char *alert = desk_param(d, "alert");
     const struct alert_input in = judge_input(d->j, d->m);
     struct err e = {0};
+    const char *id = NULL; /* of the one alert that is explained */
     cJSON *o, *list;
     int rc = 0, n = 0;
 
@@ -260,6 +268,7 @@ static int get_explain(struct desk *d)
             return desk_fault(d, rc, &e);
         o = parsed(d->out);
         add_notices(d, o);
+        id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "fingerprint"));
     } else {
         o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "alert", alert);
@@ -267,7 +276,7 @@ static int get_explain(struct desk *d)
     }
     list = cJSON_AddArrayToObject(o, "decisions"); /* newest first */
     for (size_t i = 0; i < d->n_lines && n < 20; i++) {
-        if (!is_of(&d->lines[i], alert))
+        if (!is_of(&d->lines[i], alert, id))
             continue;
         add_line(list, &d->lines[i]);
         n++;

@@ -104,7 +104,19 @@ int ctl_silence(struct ctl *c, const struct ctl_options *o, int argc, char **arg
 
 static void show_maintenance(const cJSON *a, struct buf *out)
 {
-    show_details(a, out);
+    static const struct column columns[] = {{"MAINTENANCE", "id"},
+                                            {"STATE", "state"},
+                                            {"FROM", "from"},
+                                            {"TO", "to"},
+                                            {"OWNER", "owner"},
+                                            {"MUTES", "mutes"},
+                                            {"SLA EXCLUDED", "excludes_sla"},
+                                            {"REASON", "reason"},
+                                            {"MATCH", "match"},
+                                            {NULL, NULL}};
+
+    show_list(cJSON_GetObjectItemCaseSensitive(a, "maintenance"), columns,
+              "No maintenance is planned or under way.", out);
 }
 
 int ctl_maintenance(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)

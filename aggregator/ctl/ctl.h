@@ -100,6 +100,7 @@ void show_list(const cJSON *list, const struct column *columns, const char *none
 /* An object: one member a line; lists of objects as tables below. */
 void show_details(const cJSON *o, struct buf *out);
 
+void show_explanation(const cJSON *a, struct buf *out); /* of alerts/explain */
 void show_status(const cJSON *status, struct buf *out);
 void show_agents(const cJSON *agents, const char *now, struct buf *out);
 void show_percentiles(const cJSON *percentiles, struct buf *out);

@@ -155,7 +155,7 @@ int ctl_explain(struct ctl *c, const struct ctl_options *o, int argc, char **arg
     buf_str(&path, "/api/v1/alerts/explain");
     path_add(&path, "alert", argv[0]);
     path_add(&path, "at", o->at);
-    rc = ctl_fetch(c, o, buf_text(&path), show_details, e);
+    rc = ctl_fetch(c, o, buf_text(&path), show_explanation, e);
     buf_free(&path);
     return rc;
 }

@@ -174,7 +174,7 @@ static void put_result(const struct writer *w, const cJSON *r)
     const cJSON *met = at(at(r, "downtime"), "met");
 
     heading(w, "Result");
-    fact(w, "Objective by minutes", cJSON_IsTrue(met) ? "met" : "missed");
+    fact(w, "Objective by minutes", cJSON_IsTrue(met) ? "met" : cJSON_IsFalse(met) ? "missed" : "no data");
     fact(w, "Availability by minutes", percent(number(r, "availability", "by_minutes_ratio"), a));
     (void)snprintf(text, sizeof text, "%s (%.0f of %.0f were good)",
                    percent(number(r, "availability", "by_events_ratio"), a), number(r, "events", "good"),
@@ -185,8 +185,11 @@ static void put_result(const struct writer *w, const cJSON *r)
     fact(w, "Down time allowed", duration(number(r, "downtime", "allowed_minutes"), a));
     fact(w, "Down time used", duration(number(r, "downtime", "used_minutes"), a));
     fact(w, "Down time remaining", duration(number(r, "downtime", "remaining_minutes"), a));
-    (void)snprintf(text, sizeof text, "%.0f of %.1f allowed at this traffic", number(r, "events", "bad"),
-                   number(r, "events", "bad_allowed"));
+    if (isnan(number(r, "events", "bad_allowed")))
+        (void)snprintf(text, sizeof text, "no data");
+    else
+        (void)snprintf(text, sizeof text, "%.0f of %.1f allowed at this traffic", number(r, "events", "bad"),
+                       number(r, "events", "bad_allowed"));
     fact(w, "Bad events", text);
     (void)snprintf(text, sizeof text, "%s of the minutes accounted for",
                    percent(number(r, "completeness", "measured_ratio"), b));

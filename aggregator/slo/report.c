@@ -308,7 +308,10 @@ static void json_budget(struct report *r)
     cJSON_AddNumberToObject(part, "allowed_minutes", allowed);
     cJSON_AddNumberToObject(part, "used_minutes", used);
     cJSON_AddNumberToObject(part, "remaining_minutes", allowed - used);
-    cJSON_AddBoolToObject(part, "met", used <= allowed);
+    if (used + by_verdict(&r->tally, VERDICT_UP) == 0) /* no data is never 100 % */
+        cJSON_AddNullToObject(part, "met");
+    else
+        cJSON_AddBoolToObject(part, "met", used <= allowed);
 }
 
 static struct events group_sum(const struct report *r, const struct slo_group *g)

@@ -56,6 +56,44 @@ static void ages_are_told(void **state)
     assert_string_equal(out, "-");
 }
 
+static void an_explanation_is_shown(void **state)
+{
+    cJSON *a = cJSON_Parse(
+        "{\"alert\":\"load\",\"fingerprint\":\"ab\",\"state\":\"firing\",\"labels\":{\"part\":\"3\"},"
+        "\"value\":9,\"threshold\":5,\"since\":\"T1\",\"muted\":\"no\",\"verdict\":\"holds\","
+        "\"sentence\":\"It holds.\",\"metric\":\"m\",\"statistic\":\"last\",\"window_seconds\":30,"
+        "\"condition\":\"> 5\",\"clear\":\"< 4\",\"for_seconds\":0,\"clear_for_seconds\":60,"
+        "\"notices\":{\"suppressed\":false,\"groups\":[{\"route\":\"all\",\"dedup_key\":\"k\","
+        "\"stopped_by\":\"silence\",\"stopped_by_what\":\"s1\",\"receivers\":[{\"receiver\":\"pager\","
+        "\"state\":\"told\",\"attempt\":2,\"told_at\":\"T2\",\"last_error\":\"500\"}]}]},"
+        "\"decisions\":[]}");
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, NULL, 4096);
+    show_explanation(a, &out);
+    assert_string_equal(buf_text(&out),
+                        "load is firing, true since T1\n"
+                        "  part=\"3\"\n"
+                        "\n"
+                        "why        It holds.\n"
+                        "rule       last of m over 30 s > 5, for 0 s; clears when < 4 for 60 s\n"
+                        "value      9 against 5: holds\n"
+                        "id         ab\n"
+                        "\n"
+                        "Who is told\n"
+                        "  by route all, key k, stopped by silence s1\n"
+                        "    pager: told at T2, attempt 2; last error: 500\n"
+                        "\n"
+                        "What was decided\n"
+                        "  nothing yet\n");
+    buf_clear(&out);
+    show_explanation(NULL, &out); /* no answer at all is no crash */
+    assert_true(out.len > 0);
+    cJSON_Delete(a);
+    buf_free(&out);
+}
+
 static void percentiles_are_shown(void **state)
 {
     cJSON *a = cJSON_Parse("{\"percentiles\":[{\"percentile\":\"api\",\"metric\":\"m_seconds\",\"groups\":["
@@ -121,9 +159,8 @@ static void top_sorts_by_cpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables_line_up),
-        cmocka_unit_test(ages_are_told),
-        cmocka_unit_test(percentiles_are_shown),
+        cmocka_unit_test(tables_line_up),        cmocka_unit_test(ages_are_told),
+        cmocka_unit_test(percentiles_are_shown), cmocka_unit_test(an_explanation_is_shown),
         cmocka_unit_test(top_sorts_by_cpu),
     };
 
