@@ -171,22 +171,34 @@ static double number(const cJSON *o, const char *name)
     return cJSON_IsNumber(x) ? cJSON_GetNumberValue(x) : 0;
 }
 
-static int take_step(struct past *p, const struct fact_delta *like, int64_t length, const cJSON *step)
+static const int64_t lengths[] = {FACT_STEP_MS, FACT_MINUTE_MS, FACT_HOUR_MS, FACT_DAY_MS};
+
+/* What is being taken: length: ms of a step of the answer. */
+struct taking {
+    uint32_t selection;
+    enum fact_kind kind;
+    enum fact_tier asked;
+    int64_t from, length;
+};
+
+static int take_step(struct past *p, const struct taking *k, uint32_t group, const cJSON *step)
 {
+    struct fact_delta d = {.selection = k->selection, .group = group, .kind = k->kind, .tier = k->asked};
     const char *time = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(step, "time"));
-    struct fact_delta d = *like;
     struct wall at;
 
     if (!time || wall_parse(time, &at) != 0)
         return ERR_MALFORMED;
+    if (at.ms < k->from)
+        return 0;
     if (!room_for(p))
         return ERR_NOMEM;
-    d.start = at.ms;
+    d.start = at.ms + k->length - lengths[k->asked];
     d.gain = (struct fact_bucket){
         .n = (uint64_t)number(step, "count"),
         .series = (uint32_t)number(step, "series"),
         .last = number(step, "last"),
-        .last_t = at.ms + length,
+        .last_t = at.ms + k->length,
         .sum = number(step, d.kind == FACT_COUNTER ? "increase" : "sum"),
         .min = number(step, "min"),
         .max = number(step, "max"),
@@ -198,47 +210,45 @@ static int take_step(struct past *p, const struct fact_delta *like, int64_t leng
     return 0;
 }
 
-static int take_groups(struct past *p, uint32_t selection, enum fact_kind kind, enum fact_tier tier,
-                       const cJSON *groups)
+static int take_groups(struct past *p, const struct taking *k, const cJSON *groups)
 {
-    static const int64_t lengths[] = {FACT_STEP_MS, FACT_MINUTE_MS, FACT_HOUR_MS, FACT_DAY_MS};
     int rc = 0;
 
     for (const cJSON *g = groups->child; g && !rc; g = g->next) {
         const cJSON *steps = cJSON_GetObjectItemCaseSensitive(g, "steps");
-        struct fact_delta d = {.selection = selection, .kind = kind, .tier = tier};
+        uint32_t group = 0;
 
         if (!cJSON_IsArray(steps))
             return ERR_MALFORMED;
-        if (kind == FACT_SKETCH) {
+        if (k->kind == FACT_SKETCH) {
             p->left_out += (uint64_t)cJSON_GetArraySize(steps);
             continue;
         }
-        rc = group_of(p, selection, kind, cJSON_GetObjectItemCaseSensitive(g, "labels"), &d.group);
+        rc = group_of(p, k->selection, k->kind, cJSON_GetObjectItemCaseSensitive(g, "labels"), &group);
         for (const cJSON *x = steps->child; x && !rc; x = x->next)
-            rc = take_step(p, &d, lengths[tier], x);
+            rc = take_step(p, k, group, x);
     }
     return rc;
 }
 
-int past_take(struct past *p, uint32_t selection, const char *json, struct err *e)
+int past_take(struct past *p, uint32_t selection, struct wall from, enum fact_tier asked, const char *json,
+              struct err *e)
 {
     cJSON *o = cJSON_ParseWithLength(json, strlen(json));
     const cJSON *groups = cJSON_GetObjectItemCaseSensitive(o, "groups");
     const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "kind"));
-    double seconds = number(o, "step_seconds");
-    enum fact_tier tier = seconds <= 10     ? TIER_STEP
-                          : seconds <= 60   ? TIER_MINUTE
-                          : seconds <= 3600 ? TIER_HOUR
-                                            : TIER_DAY;
+    struct taking k = {.selection = selection,
+                       .asked = asked,
+                       .from = from.ms,
+                       .length = (int64_t)number(o, "step_seconds") * 1000};
     int rc = ERR_MALFORMED;
 
-    if (cJSON_IsArray(groups) && kind)
-        rc = take_groups(p, selection,
-                         !strcmp(kind, "counter")  ? FACT_COUNTER
-                         : !strcmp(kind, "sketch") ? FACT_SKETCH
-                                                   : FACT_GAUGE,
-                         tier, groups);
+    if (k.length < lengths[asked])
+        k.length = lengths[asked];
+    if (cJSON_IsArray(groups) && kind) {
+        k.kind = !strcmp(kind, "counter") ? FACT_COUNTER : !strcmp(kind, "sketch") ? FACT_SKETCH : FACT_GAUGE;
+        rc = take_groups(p, &k, groups);
+    }
     cJSON_Delete(o);
     return rc ? err_set(e, rc, "an answer about the past could not be taken: %s", err_name(rc)) : 0;
 }

@@ -119,14 +119,21 @@ struct asking {
 
 enum { STEPS_BACK_MS = FACT_HOUR_MS, MINUTES_BACK_MS = 3 * FACT_DAY_MS + 2 * FACT_HOUR_MS };
 
+/* One question, in halves where its answer would be too large. */
 static int ask(struct asking *k, uint32_t number, struct wall from, struct wall to, enum fact_tier tier,
                struct err *e)
 {
+    struct wall middle = {from.ms + (to.ms - from.ms) / 2 / FACT_MINUTE_MS * FACT_MINUTE_MS};
     int rc;
 
     past_path(&k->path, selections_at(k->list, number), from, to, tier);
     rc = ctl_get(k->c, buf_text(&k->path), &k->answer, e);
-    return rc ? rc : past_take(k->past, number, buf_text(&k->answer), e);
+    if (!rc)
+        return past_take(k->past, number, from, tier, buf_text(&k->answer), e);
+    if (!strstr(e->text, "ask for longer") || middle.ms <= from.ms)
+        return rc;
+    rc = ask(k, number, from, middle, tier, e);
+    return rc ? rc : ask(k, number, middle, to, tier, e);
 }
 
 /* Asks all selections, in pieces that an answer has room for. */
@@ -154,21 +161,21 @@ static int ask_before(struct asking *k, struct wall from, struct wall to, struct
 {
     struct wall steps = hour_of(to.ms - STEPS_BACK_MS), minutes = hour_of(to.ms - MINUTES_BACK_MS),
                 oldest = hour_of(from.ms);
-    int rc = ask_all(k, oldest, minutes, TIER_HOUR, span_s(30 * 86400), e);
+    int rc = ask_all(k, oldest, minutes, TIER_HOUR, span_s(7 * 86400), e);
 
     rc = rc ? rc
             : ask_all(k, minutes.ms > oldest.ms ? minutes : oldest, steps, TIER_MINUTE, span_s(3 * 3600), e);
-    rc = rc ? rc : ask_all(k, steps.ms > oldest.ms ? steps : oldest, to, TIER_STEP, span_s(1800), e);
+    rc = rc ? rc : ask_all(k, steps.ms > oldest.ms ? steps : oldest, to, TIER_STEP, span_s(3600), e);
     k->asked = to;
     return rc;
 }
 
-/* Called once for what lies before the beginning, then step by step: asked for half an hour at a time. */
+/* Called once for what lies before the beginning, then step by step: asked for an hour at a time. */
 static int tell(void *arg, const struct selections *list, struct facts *into, struct wall from,
                 struct wall to, struct err *e)
 {
     struct asking *k = arg;
-    struct wall ahead = wall_add(k->asked, span_s(1800));
+    struct wall ahead = wall_add(k->asked, span_s(3600));
     int rc = 0;
 
     if (k->list != list) {
@@ -180,7 +187,7 @@ static int tell(void *arg, const struct selections *list, struct facts *into, st
             return err_set(e, ERR_NOMEM, "no memory for a replay");
         rc = ask_before(k, from, to, e);
     } else if (to.ms > k->asked.ms) {
-        rc = ask_all(k, k->asked, ahead, TIER_STEP, span_s(1800), e);
+        rc = ask_all(k, k->asked, ahead, TIER_STEP, span_s(3600), e);
         k->asked = ahead;
     }
     return rc ? rc : past_tell(k->past, into, to, e);
@@ -225,6 +232,7 @@ int ctl_replay(struct ctl *c, const struct ctl_options *o, int argc, char **argv
     buf_init(&json, NULL, 64 << 20);
     p.arg = &k;
     rc = past_time("--from", o->from, now, &p.from, e);
+    p.from = hour_of(p.from.ms); /* steps of all tiers begin there */
     rc = rc ? rc : past_time("--to", o->to ? o->to : "now", now, &p.to, e);
     if (!rc && !(after = read_rules(o->rules, e)))
         rc = e->code;

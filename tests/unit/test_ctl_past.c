@@ -68,9 +68,9 @@ static void test_take_and_tell(void **state)
 
     (void)state;
     facts_advance(f, (struct wall){START + 30000});
-    assert_int_equal(past_take(p, 0, gauges, &e), 0);
-    assert_int_equal(past_take(p, 1, counters, &e), 0);
-    assert_int_equal(past_take(p, 1, sketches, &e), 0);
+    assert_int_equal(past_take(p, 0, (struct wall){START}, TIER_STEP, gauges, &e), 0);
+    assert_int_equal(past_take(p, 1, (struct wall){START}, TIER_STEP, counters, &e), 0);
+    assert_int_equal(past_take(p, 1, (struct wall){START}, TIER_STEP, sketches, &e), 0);
     assert_int_equal(past_left_out(p), 2);
     assert_int_equal(past_tell(p, f, (struct wall){START + 10000}, &e), 0);
     assert_int_equal(facts_groups(f, 0), 2);
@@ -92,6 +92,39 @@ static void test_take_and_tell(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+/* Long ago there are minutes alone: each stands in its last ten seconds. What begins before the question is left. */
+static void test_longer_steps(void **state)
+{
+    static const char minutes[] =
+        "{\"kind\":\"gauge\",\"step_seconds\":60,\"groups\":[{\"labels\":{\"host\":\"a\"},\"steps\":["
+        "{\"time\":\"2026-01-04T23:59:00Z\",\"count\":6,\"series\":1,\"sum\":6,\"min\":1,\"max\":1,\"last\":"
+        "1},"
+        "{\"time\":\"2026-01-05T00:00:00Z\",\"count\":6,\"series\":1,\"sum\":30,\"min\":5,\"max\":5,\"last\":"
+        "5}]}]}";
+    const struct label a[] = {{"host", "a"}};
+    struct mem mem = {0};
+    struct selections *s = list_of(&mem);
+    struct facts *f = facts_new(s, &mem);
+    struct past *p = past_new(s, &mem);
+    const struct fact_group *g;
+    struct fact_bucket b;
+    struct err e = {0};
+
+    (void)state;
+    facts_advance(f, (struct wall){START + 60000});
+    assert_int_equal(past_take(p, 0, (struct wall){START}, TIER_STEP, minutes, &e), 0);
+    assert_int_equal(past_tell(p, f, (struct wall){START + 60000}, &e), 0);
+    g = facts_group_find(f, 0, (struct labels){a, 1});
+    assert_int_equal(facts_window(g, START - 60000, START + 50000, &b, NULL, NULL), 0);
+    assert_int_equal(b.n, 0);
+    assert_int_equal(facts_window(g, START, START + 60000, &b, NULL, NULL), 0);
+    assert_int_equal(b.n, 6);
+    assert_int_equal(b.sum, 30);
+    past_free(&p);
+    facts_free(&f);
+    selections_free(&s);
+}
+
 static void test_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -111,7 +144,7 @@ static void test_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (past_take(p, 0, wrong[i], &e) != ERR_MALFORMED)
+        if (past_take(p, 0, (struct wall){START}, TIER_STEP, wrong[i], &e) != ERR_MALFORMED)
             fail_msg("taken: %s", wrong[i]);
     }
     past_free(&p);
@@ -138,9 +171,8 @@ static void test_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path),
-        cmocka_unit_test(test_take_and_tell),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_path),         cmocka_unit_test(test_take_and_tell),
+        cmocka_unit_test(test_longer_steps), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_time),
     };
 
