@@ -103,6 +103,8 @@ int ctl_test_rules(struct ctl *c, const struct ctl_options *o, int argc, char **
     cJSON_free(text);
     cJSON_Delete(list);
     buf_free(&report);
+    if (rc == ERR_CONFIG && argc)
+        return ERR_MALFORMED; /* a file is wrong, not the command line */
     return rc || !failed ? rc : err_set(e, ERR_STATE, "%u of %u expectations were not met", failed, all);
 }
 
@@ -235,9 +237,9 @@ int ctl_replay(struct ctl *c, const struct ctl_options *o, int argc, char **argv
     p.from = hour_of(p.from.ms); /* steps of all tiers begin there */
     rc = rc ? rc : past_time("--to", o->to ? o->to : "now", now, &p.to, e);
     if (!rc && !(after = read_rules(o->rules, e)))
-        rc = e->code;
+        rc = ERR_MALFORMED;
     if (!rc && argc && !(before = read_rules(argv[0], e)))
-        rc = e->code;
+        rc = ERR_MALFORMED;
     p.before = before;
     p.after = after;
     rc = rc ? rc : trial_replay(&p, &json, e);
