@@ -97,6 +97,7 @@ static int gain(struct trial_feed *f, struct facts *to, uint32_t selection, stru
 {
     struct label v[FEED_LABELS_MOST];
     struct labels group = group_labels(selections_at(f->selections, selection), l, v);
+    struct fact_group_new told = {.selection = selection, .kind = d->kind, .labels = group};
     struct feed_group *g;
     bool fresh;
     int rc = 0;
@@ -111,12 +112,14 @@ static int gain(struct trial_feed *f, struct facts *to, uint32_t selection, stru
         g->selection = selection;
         g->number = f->next[selection]++;
     }
-    if (fresh)
-        rc = facts_group(to,
-                         &(struct fact_group_new){
-                             .selection = selection, .group = g->number, .kind = d->kind, .labels = group});
     d->selection = selection;
-    d->group = g->number;
+    d->group = told.group = g->number;
+    if (fresh)
+        rc = facts_group(to, &told);
+    rc = rc ? rc : facts_gain(to, d);
+    if (rc != ERR_NOTFOUND)
+        return rc;
+    rc = facts_group(to, &told); /* one of this process was forgotten meanwhile */
     return rc ? rc : facts_gain(to, d);
 }
 
