@@ -8,8 +8,8 @@ import subprocess
 import support
 
 RULES = sorted(glob.glob(os.path.join(support.TOP, "conf/alerts.d/*.ini")))
-# Of exporters that do not run here.
-FOREIGN = ("memcached_", "pg_", "mysql_", "aws_", "node_timex_")
+# Of exporters that do not run here, and of a second aggregator.
+FOREIGN = ("memcached_", "pg_", "mysql_", "aws_", "node_timex_", "securebase_peer_")
 
 
 def missing_here():
