@@ -95,7 +95,9 @@ static void feed_counter(struct applying *ap, struct series *x, uint32_t k, uint
 {
     const struct wire_values *v = ap->in->values[k];
     const struct wire_block *block = &ap->in->batch->blocks[k];
-    struct point p = {.start = block->has_start ? block->start : INT64_MIN,
+    struct point p = {.start = block->has_start && block->start > 0 && block->start < INT64_C(1) << 60
+                                   ? block->start
+                                   : INT64_MIN,
                       .epoch = ap->in->batch->epoch,
                       .seq = ap->in->batch->seq};
     uint32_t n = 0;

@@ -310,6 +310,12 @@ static int64_t get_int(struct in *in)
     return (int64_t)(v >> 1 ^ (v & 1 ? UINT64_MAX : 0));
 }
 
+/* So that differences of two are none too large. */
+static bool is_time(int64_t t)
+{
+    return t > -(INT64_C(1) << 60) && t < INT64_C(1) << 60;
+}
+
 static struct point get_point(struct in *in, const struct point *base)
 {
     struct point p = {.t = (int64_t)((uint64_t)base->t + (uint64_t)get_int(in))};
@@ -324,7 +330,8 @@ static struct point get_point(struct in *in, const struct point *base)
     for (int i = 0; i < 8; i++)
         bits |= (uint64_t)get_byte(in) << 8 * i;
     memcpy(&p.v, &bits, sizeof p.v);
-    in->bad = in->bad || !isfinite(p.v) || p.v < 0 || p.t == INT64_MIN || p.at > p.t;
+    in->bad = in->bad || !isfinite(p.v) || p.v < 0 || p.at > p.t || !is_time(p.t) || !is_time(p.at) ||
+              (p.start != INT64_MIN && !is_time(p.start));
     return p;
 }
 
