@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "aggregator/notify/channel.h"
 #include "common/daemon/daemon.h"
 #include "common/net/http_server.h"
 #include "common/net/tls.h"
@@ -88,6 +89,23 @@ static int check_state(const char *dir)
     return say(what, code, &e);
 }
 
+/* Each is opened as the start will; nothing is sent. */
+static int check_receivers(const struct config *c)
+{
+    struct buf report;
+    struct err e = {0};
+    int code;
+
+    if (!config_named(c, receiver_section_name, 0))
+        return 0;
+    buf_init(&report, NULL, 1 << 20);
+    code = receiver_check_files(c, &report, &e);
+    for (const char *p = buf_text(&report); *p; p += strcspn(p, "\n") + 1)
+        (void)printf("FAILS  %.*s\n", (int)strcspn(p, "\n"), p);
+    buf_free(&report);
+    return code ? 1 : say("receivers", 0, &e);
+}
+
 int online_check(const struct config *c)
 {
     const struct section *ingest = config_section(c, "ingest"), *http = config_section(c, "http");
@@ -97,5 +115,6 @@ int online_check(const struct config *c)
     bad += check_tls("http", http);
     bad += check_address("ingest", option_text(ingest, "listen"));
     bad += check_address("http", option_text(http, "listen"));
+    bad += check_receivers(c);
     return bad ? EXIT_CONFIG : 0;
 }

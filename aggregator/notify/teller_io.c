@@ -14,6 +14,7 @@
 #include "aggregator/notify/judge.h"
 #include "aggregator/notify/telling.h"
 #include "aggregator/notify/told.h"
+#include "common/daemon/daemon.h"
 
 static struct receiver *find(struct teller *t, const char *name)
 {
@@ -164,6 +165,7 @@ static void *run(void *arg)
 {
     struct teller *t = arg;
 
+    daemon_thread("teller");
     (void)loop_run(t->loop);
     return NULL;
 }

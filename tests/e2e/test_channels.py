@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import subprocess
 import urllib.parse
 
 import botocore.auth
@@ -161,6 +162,27 @@ def test_reload(tmp_path, services, teller):
     a.open.set()  # the one under way ends by its own receiver, which has left
     assert t.result(first)["outcome"] == "retry"
     assert t.metrics()["securebase_aggregator_notify_attempts_total{outcome=delivered,receiver=hook}"] == 2
+
+
+def test_check_config(tmp_path, aggregator):
+    """--check-config judges what is written; --online also opens each receiver, and shows no secret."""
+    a = aggregator(start=False, sections=[
+        ("receiver good", {"type": "webhook", "url": "http://127.0.0.1:1/",
+                           "secret": receivers.secret(tmp_path, "good", "sesame-sesame")}),
+        ("receiver bad", {"type": "pagerduty", "routing_key": receivers.secret(tmp_path, "bad", "hush-hush-hush")}),
+        ("receiver gone", {"type": "slack", "secret_url": f"file:{tmp_path}/gone"})])
+    os.makedirs(a.state, exist_ok=True)
+    check = [*a.argv, "--check-config"]
+    assert subprocess.run(check, capture_output=True, text=True, check=False).returncode == 0
+    r = subprocess.run([*check, "--online"], capture_output=True, text=True, check=False)
+    assert r.returncode == 78
+    failed = [line for line in r.stdout.splitlines() if line.startswith("FAILS") and "receiver" in line]
+    assert len(failed) == 2 and "[receiver bad]" in failed[0] and "[receiver gone]" in failed[1], r.stdout
+    assert "hush-hush" not in r.stdout + r.stderr and "sesame" not in r.stdout + r.stderr
+    a.sections[-1] = ("receiver gone", {"type": "slack"})
+    a.write()
+    r = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert r.returncode == 78 and "needs `secret_url`" in r.stderr + r.stdout
 
 
 def test_stop_ends(services, teller):

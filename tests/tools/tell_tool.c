@@ -144,7 +144,8 @@ static int send_one(struct tool *t, const cJSON *o, unsigned line)
     while (strcmp(tell_name(n.tell), *text(o, "tell") ? text(o, "tell") : "trigger") != 0)
         if (++n.tell > TELL_TEST)
             die("a tell that is none");
-    n.more = (uint32_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, "more"));
+    if (cJSON_HasObjectItem(o, "more"))
+        n.more = (uint32_t)cJSON_GetObjectItemCaseSensitive(o, "more")->valueint;
     n.group = labels(&a, cJSON_GetObjectItemCaseSensitive(o, "group"));
     n.alerts = v = arena_array(&a, (size_t)cJSON_GetArraySize(list) + 1, sizeof *v);
     cJSON_ArrayForEach(item, list) v[n.n_alerts++] = alert(&a, item);
