@@ -112,13 +112,23 @@ struct need line_need(struct notify *n, struct group *g, struct line *l)
 /* Something about this group has changed; `first`: nothing of it was firing. */
 void bunch_touch(struct notify *n, struct group *g, bool first)
 {
-    struct mono start = n->now_mono;
+    struct span wait = g->route ? g->route->wait : span_s(10);
+    struct span interval = g->route ? g->route->interval : span_s(300);
+    struct mono start = n->now_mono, least = {0};
 
+    /* what flaps faster than `wait` waits once, not each time */
+    if (first && (!g->woke.ns || mono_before(g->woke, g->flushed) ||
+                  mono_sub(n->now_mono, g->woke).ns > interval.ns + wait.ns))
+        g->woke = n->now_mono;
     if (first)
-        start = mono_add(start, g->route ? g->route->wait : span_s(10));
-    if (g->flushed.ns && g->route && mono_before(start, mono_add(g->flushed, g->route->interval)))
-        start = mono_add(g->flushed, g->route->interval);
-    if (first || mono_before(g->start, start)) {
+        start = mono_add(g->woke, wait);
+    if (mono_before(start, n->now_mono))
+        start = n->now_mono;
+    if (g->flushed.ns && g->route)
+        least = mono_add(g->flushed, g->route->interval);
+    if (mono_before(start, least))
+        start = least;
+    if (mono_before(g->start, start)) {
         g->start = start;
         unsaved_group(n, g);
     }

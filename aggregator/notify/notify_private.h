@@ -107,6 +107,7 @@ struct group {
     struct labels labels;
     struct known **members; /* owned; alerts are not */
     uint32_t n_members, room_members;
+    struct mono woke;                /* the firing whose wait counts */
     struct mono due, start, flushed; /* look at it; tell nothing new before; flushed.ns 0: never */
     struct wall restored_start, restored_flushed;
     struct line *lines; /* owned */

@@ -195,6 +195,9 @@ static void digest_step(struct notify *n, struct receiver *r)
 {
     struct marking m = {.n = n, .r = r};
 
+    if (r->digest.state == LINE_FLIGHT && !mono_before(n->now_mono, r->digest.deadline))
+        delivery_ended(n, r->digest.delivery,
+                       &(struct told_result){.outcome = OUTCOME_RETRY, .text = "no answer in time"});
     if (r->digest.state == LINE_FLIGHT || mono_before(n->now_mono, r->digest_due) ||
         (r->digest.state == LINE_WAIT && mono_before(n->now_mono, r->digest.retry)))
         return;
