@@ -183,14 +183,17 @@ static void close_minute(struct slos *s, struct slo_group *g, int64_t minute, in
     }
     g->closed = minute + 1;
     g->dirty = true;
-    if (x)
+    if (x && (x->series || code != CODE_NONE))
         g->hours[minute / 60 % HOURS / 64] |= UINT64_C(1) << (minute / 60 % HOURS % 64);
-    else if (minute % 60 == 59)
+    else if (!x && minute % 60 == 59)
         slo_record_compact(s, g, minute / 60, out); /* nobody was there for days */
     if (minute % 60 == 0 && minute / 60 >= HOURS)
         slo_record_compact(s, g, minute / 60 - HOURS, out);
-    if (minute % DAY_MINUTES == 0)
+    if (minute % DAY_MINUTES == g->tidied) {
         slo_forget_day(s, g, minute / DAY_MINUTES - g->n_days, out);
+        g->over = g->slo->def->n_by && g->last &&
+                  minute - g->last > (int64_t)g->n_days * DAY_MINUTES + RETIRED + DAY_MINUTES;
+    }
 }
 
 static void close_group(struct slos *s, struct slo_group *g, int64_t now_ms, const struct slo_effects *out)
@@ -329,23 +332,37 @@ static void accounts(struct slo_group *g)
     g->month = account_of(g, month > 0 ? month : 0, to);
 }
 
+static void judge_group(struct slos *s, struct slo_group *g, int64_t now_ms, const struct slo_effects *out)
+{
+    if (g->touched[0] <= g->touched[1])
+        judge_again(s, g, now_ms, out);
+    close_group(s, g, now_ms, out);
+    if (g->hours[0] | g->hours[1])
+        slo_record_hours(s, g, out);
+    if (g->dirty) {
+        accounts(g);
+        slo_record_group(s, g, out);
+        g->dirty = false;
+    }
+}
+
 void slos_judge(struct slos *s, const struct slo_effects *out, int64_t now_ms)
 {
     touch_dependents(s);
     for (uint32_t i = 0; i < s->n; i++) {
-        for (uint32_t k = 0; k < s->list[i]->n; k++) {
-            struct slo_group *g = s->list[i]->groups[k];
+        struct slo *slo = s->list[i];
+        uint32_t kept = 0;
 
-            if (g->touched[0] <= g->touched[1])
-                judge_again(s, g, now_ms, out);
-            close_group(s, g, now_ms, out);
-            if (g->hours[0] | g->hours[1])
-                slo_record_hours(s, g, out);
-            if (!g->dirty)
+        for (uint32_t k = 0; k < slo->n; k++) {
+            judge_group(s, slo->groups[k], now_ms, out);
+            slo->groups[kept] = slo->groups[k];
+            if (!slo->groups[k]->over) {
+                kept++;
                 continue;
-            accounts(g);
-            slo_record_group(s, g, out);
-            g->dirty = false;
+            }
+            slo_forget_group(s, slo->groups[k], out);
+            slo_group_free(&slo->groups[k], s->mem);
         }
+        slo->n = kept;
     }
 }

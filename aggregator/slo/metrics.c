@@ -41,7 +41,8 @@ static const struct metric_row downtime =
     WINDOWED("securebase_slo_downtime_seconds",
              "Time, in whole minutes, that was down: within this calendar month, and within 30 days.");
 static const struct metric_row unknown = WINDOWED(
-    "securebase_slo_unknown_seconds", "Time, in whole minutes, that could not be measured, likewise.");
+    "securebase_slo_unknown_seconds",
+    "Time, in whole minutes, that could not be measured: within this calendar month, and within 30 days.");
 static const struct metric_row events = {.name = "securebase_slo_events_total",
                                          .kind = METRIC_COUNTER,
                                          .labels = "env group region result service slo tenant",

@@ -28,6 +28,7 @@ struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l)
         .slo = s, .tail = 1, .n_days = s->def->keep_days, .stale = true, .touched = {INT64_MAX, 0}};
     arena_init(&g->arena, mem, 0);
     g->labels = labels_copy(l, &g->arena, &ok);
+    g->tidied = labels_fingerprint(s->def->name, l).b[0] * 5u; /* within the first 21 hours */
     g->ring = mem_array(mem, MINUTES, sizeof *g->ring);
     g->days = mem_array(mem, g->n_days, sizeof *g->days);
     g->marks = mem_array(mem, HOURS, sizeof *g->marks);

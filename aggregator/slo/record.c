@@ -150,9 +150,21 @@ void slo_record_hours(struct slos *s, struct slo_group *g, const struct slo_effe
     }
 }
 
+static bool any_code(const struct slo_group *g, int64_t hour)
+{
+    bool any = false;
+
+    for (int64_t m = hour * 60; m < hour * 60 + 60; m += BLOCK) {
+        const struct block *b = slo_group_block(g, m);
+
+        any = any || (b && (b->codes || b->total));
+    }
+    return any;
+}
+
 void slo_record_compact(struct slos *s, struct slo_group *g, int64_t hour, const struct slo_effects *out)
 {
-    if (slo_group_block(g, hour * 60))
+    if (any_code(g, hour))
         record_hour(s, g, hour, false, out);
 }
 
@@ -177,14 +189,25 @@ void slo_record_correction(struct slos *s, struct slo_group *g, const struct cor
     buf_free(&value);
 }
 
-/* Hours and corrections of a day that is kept no longer, and of a week before it, in case nobody was there then. */
+void slo_forget_group(struct slos *s, struct slo_group *g, const struct slo_effects *out)
+{
+    struct buf key;
+
+    buf_init(&key, s->mem, KEY_MOST);
+    key_begin(&key, 'g', g);
+    put_labels(&key, g->labels);
+    tell(s, &key, NULL, out);
+    buf_free(&key);
+}
+
+/* Hours and corrections of a day that is kept no longer, and of two before it, in case nobody was there then. */
 void slo_forget_day(struct slos *s, struct slo_group *g, int64_t day, const struct slo_effects *out)
 {
     struct buf key;
     uint32_t kept = 0;
 
     buf_init(&key, s->mem, KEY_MOST);
-    for (int64_t hour = (day - 7) * 24; hour < (day + 1) * 24; hour++) {
+    for (int64_t hour = (day - 2) * 24; hour < (day + 1) * 24; hour++) {
         buf_clear(&key);
         hour_key(&key, g, hour);
         tell(s, &key, NULL, out);

@@ -150,6 +150,8 @@ struct slo_group {
     bool stale;             /* burns have to be computed anew */
     bool dirty;             /* its state is not recorded */
     int64_t touched[2];     /* minutes with a verdict to be judged anew: [0] .. [1]; none when [0] > [1] */
+    uint32_t tidied;        /* minute of the day in which what is kept no longer goes: not the same for all */
+    bool over;              /* nothing was heard of it for as long as anything is kept */
     uint64_t hours[2];      /* bit hour mod HOURS: its record is not what we know */
     int64_t counted_minute; /* burns were computed for this running minute */
     uint32_t burn;          /* its place in burns */
@@ -252,6 +254,7 @@ void slo_record_group(struct slos *s, struct slo_group *g, const struct slo_effe
 void slo_record_hours(struct slos *s, struct slo_group *g, const struct slo_effects *out);
 /* The hour's minutes can change no more: only its blocks are kept from now on. */
 void slo_record_compact(struct slos *s, struct slo_group *g, int64_t hour, const struct slo_effects *out);
+void slo_forget_group(struct slos *s, struct slo_group *g, const struct slo_effects *out);
 void slo_forget_day(struct slos *s, struct slo_group *g, int64_t day, const struct slo_effects *out);
 void slo_record_correction(struct slos *s, struct slo_group *g, const struct correction *c, bool gone,
                            const struct slo_effects *out);

@@ -140,7 +140,15 @@ static inline struct labels kit_labels(char *text, struct label v[KIT_LABELS])
     return (struct labels){v, n};
 }
 
-/* A gain of a series for every selection that it belongs to. Groups are numbered in order of appearance. */
+/* The number that a group is told by. */
+static inline uint32_t kit_group(struct labels l)
+{
+    struct fingerprint f = labels_fingerprint("kit", l);
+
+    return f.b[0] | (uint32_t)(f.b[1] & 15) << 8;
+}
+
+/* A gain of a series for every selection that it belongs to. */
 static inline void kit_gain(struct kit *k, const char *metric, const char *labels, enum fact_kind kind,
                             int64_t t, struct fact_bucket gain)
 {
@@ -156,16 +164,14 @@ static inline void kit_gain(struct kit *k, const char *metric, const char *label
         struct fact_delta d = {
             .selection = i, .kind = kind, .tier = TIER_STEP, .start = t - t % FACT_STEP_MS, .gain = gain};
         struct labels l = {w, s->n_by};
-        uint32_t at = 0, n = facts_groups(k->facts, i);
 
         if (strcmp(s->metric, metric) != 0 || !match_labels(s->match, series))
             continue;
         for (uint32_t b = 0; b < s->n_by; b++)
             w[b] = (struct label){s->by[b], labels_get(series, s->by[b])};
-        while (at < n && labels_compare(fact_labels(facts_group_at(k->facts, i, at)), l) != 0)
-            at++;
-        d.group = at;
-        if (at == n && facts_group(k->facts, &(struct fact_group_new){i, at, kind, l}) != 0)
+        d.group = kit_group(l);
+        if (!facts_group_find(k->facts, i, l) &&
+            facts_group(k->facts, &(struct fact_group_new){i, d.group, kind, l}) != 0)
             kit_die(k, "a group");
         d.gain.last_t = t;
         (void)facts_gain(k->facts, &d);

@@ -381,6 +381,35 @@ static void long_absence(void **state)
     kit_close(&k);
 }
 
+/* What is kept no longer goes, records included; so does a group that has been silent for as long. */
+static void forgotten(void **state)
+{
+    struct kit k;
+    uint32_t n;
+    int64_t t;
+
+    (void)state;
+    kit_open(&k, CHECKOUT "by = tenant\nkeep = 35d\n", begin()); /* 63 days at least, and 2 */
+    for (int i = 0; i < 120; i++) {
+        kit_count(&k, "requests_total", i < 60 ? "code=200 tenant=a" : "code=200 tenant=b", k.now, 1000);
+        kit_step(&k, k.now + KIT_MINUTE);
+    }
+    for (uint32_t i = 0; i < selections_count(k.selections); i++)
+        facts_gone(k.facts, i, kit_group((struct labels){&(struct label){"tenant", "a"}, 1}));
+    for (t = k.now; t < begin() + 77 * KIT_DAY; t += KIT_HOUR) {
+        k.now = t;
+        kit_count(&k, "requests_total", "code=200 tenant=b", t, 1000);
+        kit_step(&k, t + KIT_MINUTE);
+    }
+    (void)slos_burns(k.slos, &n);
+    assert_int_equal(n, 1);
+    assert_string_equal(labels_get(slos_burns(k.slos, &n)->group, "tenant"), "b");
+    for (size_t i = 0; i < k.n_records; i++)
+        assert_null(memmem(k.records[i].key, k.records[i].n_key, "a", 2)); /* and its end */
+    assert_in_range(k.n_records, 63 * 24, 68 * 24 + 2);
+    kit_close(&k);
+}
+
 /* The clock runs ahead by days and comes back: what was counted is counted once, and verdicts heal. */
 static void clock_ahead(void **state)
 {
@@ -552,7 +581,7 @@ int main(void)
         cmocka_unit_test(causes),      cmocka_unit_test(corrected),    cmocka_unit_test(unions),
         cmocka_unit_test(outage),      cmocka_unit_test(long_absence), cmocka_unit_test(incomplete),
         cmocka_unit_test(asked),       cmocka_unit_test(month),        cmocka_unit_test(rendered),
-        cmocka_unit_test(clock_ahead),
+        cmocka_unit_test(clock_ahead), cmocka_unit_test(forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
