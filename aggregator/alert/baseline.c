@@ -48,7 +48,8 @@ bool baseline_is_seasonal(const struct baseline *b)
 }
 
 /* A median is followed by steps that do not ask how far off a residual is; but from far below it, where the
- * residual is more than 16 times as large, a step for each octave, or it would take weeks. */
+ * residual is more than 16 times as large, a step for each octave, or it would take weeks; and from no further below
+ * than a share of 2^-15: what never changed has a spread next to nothing. */
 double baseline_spread_step(double spread, double residual, double step)
 {
     double octaves;
@@ -57,8 +58,7 @@ double baseline_spread_step(double spread, double residual, double step)
         return residual;
     if (residual <= spread)
         return spread * (1 - step);
-    if (spread == 0)
-        return residual * step / 1024;
+    spread = fmax(spread, residual * 0x1p-15);
     octaves = log2(residual / spread) - 4;
     return spread * (1 + step * (octaves > 0 ? 1 + octaves : 1));
 }

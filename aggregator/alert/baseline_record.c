@@ -45,14 +45,14 @@ static uint64_t get(struct reader *r, int bytes)
     return v;
 }
 
-/* A finite one; NaN where none is allowed and it is that. */
+/* One of the size that values may have; NaN where none is allowed and it is that. */
 static double get_double(struct reader *r, bool none)
 {
     uint64_t bits = get(r, 8);
     double v;
 
     memcpy(&v, &bits, sizeof v);
-    if (!isfinite(v) && !(none && isnan(v)))
+    if (!(fabs(v) < 1e160) && !(none && isnan(v)))
         r->bad = true;
     return r->bad ? 0 : v;
 }
@@ -89,6 +89,8 @@ static void get_season(struct reader *r, struct season *s)
     for (int i = 0; i < KEPT_HOURS; i++)
         s->kept[i] = (uint16_t)get(r, 2);
     if (s->hour != INT64_MIN && (s->hour > INT64_MAX / 7200000 || s->hour < -(INT64_MAX / 7200000)))
+        r->bad = true;
+    if (s->times < 0 || s->times > 1e9)
         r->bad = true;
     if (s->exponent != EXPONENT_NONE && (s->exponent > 600 || s->exponent < -1100))
         r->bad = true;

@@ -250,7 +250,7 @@ double season_spread(const struct season *s, int64_t t)
 
 void season_learn(struct season *s, int64_t t, double value, double expected, double step)
 {
-    int i = (int)((t - s->hour * HOUR_MS) / BIN_MS);
+    int64_t i = (t - s->hour * HOUR_MS) / BIN_MS;
     double *spread = &s->spread[bucket(s->hour)];
 
     if (i < 0 || i >= BINS)

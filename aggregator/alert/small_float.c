@@ -8,12 +8,15 @@ enum { FRACTION_BITS = 9, BIAS = 32, LARGEST = 62 };
 
 uint16_t half_of(double v, int16_t *exponent)
 {
-    int e, k;
-    double f = frexp(fabs(v), &e); /* [0.5, 1) × 2^e */
-    int fraction = (int)lround((f * 2 - 1) * (1 << FRACTION_BITS));
+    int e, k, fraction;
+    double f;
 
+    if (!isfinite(v))
+        return HALF_NONE;
     if (v == 0)
         return 0;
+    f = frexp(fabs(v), &e); /* [0.5, 1) × 2^e */
+    fraction = (int)lround((f * 2 - 1) * (1 << FRACTION_BITS));
     if (fraction == 1 << FRACTION_BITS) {
         fraction = 0;
         e++;

@@ -1,11 +1,13 @@
 /* Any bytes: a stored step is refused with a sentence, or written and read as the same; matchers are refused with a
- * sentence, or their own text makes the same again. The first byte chooses. */
+ * sentence, or their own text makes the same again; a baseline is refused, or goes on learning and says nothing that
+ * is infinite. The first byte chooses. */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/alert/baseline.h"
 #include "aggregator/alert/facts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -66,9 +68,32 @@ static void matchers(const uint8_t *data, size_t size)
     free(text);
 }
 
+static void learn(const uint8_t *data, size_t size)
+{
+    const struct baseline_params p = {true, true, true, 4, 0, 0, span_s(3600)};
+    struct baseline *b;
+    struct baseline_answer a;
+    struct err e = {0};
+    struct buf out;
+    int64_t t = 1700000000000;
+
+    if (baseline_decode((struct bytes){data, size}, NULL, &b, &e)) {
+        must(e.code == ERR_MALFORMED && e.text[0]);
+        return;
+    }
+    for (int i = 0; i < 100; i++, t += 1000000) {
+        baseline_observe(b, &p, i * 3, (struct wall){t}, i % 10 == 9, &a);
+        must(!isinf(a.expected) && !isinf(a.spread));
+    }
+    buf_init(&out, NULL, BASELINE_BYTES_MOST);
+    must(!baseline_encode(b, &out));
+    buf_free(&out);
+    baseline_free(&b, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size)
-        (data[0] % 2 ? step : matchers)(data + 1, size - 1);
+        (data[0] == '2' ? learn : data[0] % 2 ? step : matchers)(data + 1, size - 1);
     return 0;
 }

@@ -231,6 +231,33 @@ static void a_record_changes_nothing(void **state)
     assert_int_equal(mem.used, 0);
 }
 
+/* A series that was 0 for a year has a spread of next to nothing; what comes then is told, and learnt. */
+static void nothing_for_a_year(void **state)
+{
+    (void)state;
+    for (int seasonal = 0; seasonal < 2; seasonal++) {
+        struct baseline_params p = usual_params(seasonal);
+        struct baseline *b = baseline_new(seasonal, NULL);
+        struct baseline_answer a = {0};
+        uint32_t off = 0;
+        int64_t t = 0;
+
+        p.min_abs = 0;
+        for (int64_t i = 0; i < 365 * 288; i++, t += 300000)
+            assert_true(tell(b, &p, 0, t, &a) <= BASELINE_USUAL);
+        assert_int_equal(tell(b, &p, 3, t, &a), BASELINE_HIGH);
+        for (int64_t i = 0; i < 60 * 288; i++, t += 300000) {
+            bool unusual = tell(b, &p, 3 + (double)(i * 7919 % 11), t, &a) > BASELINE_USUAL;
+
+            assert_true(a.spread < 1e300);
+            off += unusual && i > 45 * 288 ? 1u : 0u;
+        }
+        assert_true(off < 15 * 288 / 20);
+        assert_true(a.spread > 0.5 && a.spread < 20);
+        baseline_free(&b, NULL);
+    }
+}
+
 /* Times that go back, jump years ahead, and values of any size. */
 static void anything_is_survived(void **state)
 {
@@ -287,10 +314,15 @@ static void it_says_why(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quiet_stays_quiet),         cmocka_unit_test(events_are_found),
-        cmocka_unit_test(learning_gives_no_verdict), cmocka_unit_test(frozen_nothing_is_learnt),
-        cmocka_unit_test(a_new_level_becomes_usual), cmocka_unit_test(a_record_changes_nothing),
-        cmocka_unit_test(anything_is_survived),      cmocka_unit_test(it_says_why),
+        cmocka_unit_test(quiet_stays_quiet),
+        cmocka_unit_test(events_are_found),
+        cmocka_unit_test(learning_gives_no_verdict),
+        cmocka_unit_test(frozen_nothing_is_learnt),
+        cmocka_unit_test(a_new_level_becomes_usual),
+        cmocka_unit_test(a_record_changes_nothing),
+        cmocka_unit_test(nothing_for_a_year),
+        cmocka_unit_test(anything_is_survived),
+        cmocka_unit_test(it_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
