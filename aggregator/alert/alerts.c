@@ -1,8 +1,8 @@
 /* The engine: rules and their alerts, made, reloaded and stepped. See alert.h and state.h.
  *
- * A step goes through the rules in the order in which they depend on one another. Of each rule it looks at each
- * group's count of changes; only a group with news, or a window whose end moved on, is measured again. Then each
- * alert of the rule is advanced with what was measured last. */
+ * A step looks first, selection by selection, at each group's count of changes; only a group with news, or of a rule
+ * whose window's end moved on, is measured again. Then it goes through the rules in the order in which they depend on
+ * one another, and each alert is advanced with what was measured last. */
 #include <stdio.h>
 #include <string.h>
 
@@ -94,18 +94,41 @@ static void hand_over(struct alerts *a, struct rule_state *old, struct rule_stat
     }
 }
 
+static uint32_t selection_of(const struct rule *r)
+{
+    return r->kind == RULE_RATIO ? r->of_selection : r->selection;
+}
+
+/* Rules that look at the same selection follow one another. */
+static void chain(struct rule_state *v, uint32_t n, struct rule_state **last)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t selection = selection_of(v[i].rule);
+
+        if (selection == RULE_NOTHING)
+            continue;
+        if (last[selection])
+            last[selection]->same = &v[i];
+        else
+            v[i].first_of_same = true;
+        last[selection] = &v[i];
+    }
+}
+
 int alerts_reload(struct alerts *a, const struct alerts_params *p, struct buf *report, struct err *e)
 {
     struct arena arena;
     struct rules rules = {0};
-    struct rule_state *v = NULL;
+    struct rule_state *v = NULL, **last = NULL;
     int rc;
 
     arena_init(&arena, a->mem, 0);
     rc = rules_read(p->config, NULL, NULL, &arena, &rules, report, e);
     for (uint32_t i = 0; !rc && i < rules.n; i++)
         rc = rule_resolve(&rules.v[i], p->selections, e);
-    if (!rc && !(v = mem_array(a->mem, rules.n ? rules.n : 1, sizeof *v)))
+    if (!rc &&
+        (!(last = arena_array(&arena, selections_count(p->selections) + 1, sizeof(struct rule_state *))) ||
+         !(v = mem_array(a->mem, rules.n ? rules.n : 1, sizeof *v))))
         rc = err_set(e, ERR_NOMEM, "no memory for rules");
     if (rc) {
         arena_free(&arena);
@@ -113,6 +136,7 @@ int alerts_reload(struct alerts *a, const struct alerts_params *p, struct buf *r
     }
     for (uint32_t i = 0; i < rules.n; i++)
         v[i].rule = &rules.v[i];
+    chain(v, rules.n, last);
     for (uint32_t i = 0; i < a->rules.n; i++) {
         const struct rule *r = rules_find(&rules, a->states[i].rule->name);
 
@@ -271,22 +295,32 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
         take(t, al, &m);
 }
 
-static void look_all(const struct turn *t, struct rule_state *rs)
+/* All rules that look at one selection, group by group: what one of them read of a group is still at hand for the next. */
+static void look_together(const struct turn *t, struct rule_state *first)
 {
-    const struct rule *r = rs->rule;
-    uint32_t selection = r->kind == RULE_RATIO ? r->of_selection : r->selection;
-    uint32_t n = facts_groups(t->in->facts, selection);
-    int64_t end = window_end(r->window, t->in->now);
-    bool all = end != rs->slid || t->a->afresh;
+    uint32_t selection = selection_of(first->rule), n = facts_groups(t->in->facts, selection);
 
-    rs->groups = n;
-    if (!cells_fit(t->a, rs, n))
-        return;
-    for (uint32_t i = 0; i < n; i++)
-        look(t, rs, i, facts_group_at(t->in->facts, selection, i), all);
-    rs->slid = end;
-    if (r->kind == RULE_ABSENT)
-        absent_look(t, rs);
+    for (struct rule_state *rs = first; rs; rs = rs->same) {
+        int64_t end = window_end(rs->rule->window, t->in->now);
+
+        rs->groups = n;
+        rs->all = end != rs->slid || t->a->afresh;
+        rs->fits = cells_fit(t->a, rs, n);
+        if (rs->fits)
+            rs->slid = end;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fact_group *g = facts_group_at(t->in->facts, selection, i);
+
+        for (struct rule_state *rs = first; rs; rs = rs->same) {
+            if (rs->fits)
+                look(t, rs, i, g, rs->all);
+        }
+    }
+    for (struct rule_state *rs = first; rs; rs = rs->same) {
+        if (rs->rule->kind == RULE_ABSENT)
+            absent_look(t, rs);
+    }
 }
 
 static void look_burns(const struct turn *t, struct rule_state *rs)
@@ -375,8 +409,6 @@ static void step_rule(const struct turn *t, struct rule_state *rs)
         composite_look(t, rs);
     else if (rs->rule->kind == RULE_BURN)
         look_burns(t, rs);
-    else
-        look_all(t, rs);
     if (t->in->hold)
         return;
     rule_silence(t, rs);
@@ -454,6 +486,10 @@ void alerts_step(struct alerts *a, const struct alert_input *in, const struct al
         a->holds++;
     else if (a->held)
         each_alert(a, resume, 0);
+    for (uint32_t i = 0; i < a->rules.n; i++) {
+        if (a->states[i].first_of_same)
+            look_together(&t, &a->states[i]);
+    }
     for (uint32_t i = 0; i < a->rules.n; i++)
         step_rule(&t, &a->states[i]);
     if (!in->hold)

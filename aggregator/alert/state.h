@@ -78,7 +78,9 @@ struct rule_state {
     uint32_t n, count[ALERT_STATES];
     uint32_t told, over; /* firing alerts that were told; that were not, beyond the limit */
     struct alert *summary;
-    int64_t slid; /* the window's end that all cells were measured at */
+    struct rule_state *same;       /* the next rule that looks at the same selection; NULL: the last */
+    bool first_of_same, all, fits; /* all, fits: of the step under way */
+    int64_t slid;                  /* the window's end that all cells were measured at */
     uint64_t evaluations, transitions, errors, refused;
     uint32_t groups;
     int64_t since; /* wall ms since when it matches nothing; 0: it matches */
