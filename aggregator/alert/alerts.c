@@ -266,11 +266,8 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
     struct measured m;
     struct alert *al;
 
-    if (!all && c->g == g && c->changes == changes) {
-        if (c->alert)
-            c->alert->step = t->a->step;
+    if (!all && c->g == g && c->changes == changes)
         return;
-    }
     rule_measure(r, above, g, t->in->now, &t->a->sketch, &m);
     if (r->kind == RULE_ABSENT && m.verdict == VERDICT_HOLDS && alert_early(t, r)) {
         m.verdict = VERDICT_NONE;
@@ -295,10 +292,21 @@ static void look(const struct turn *t, struct rule_state *rs, uint32_t i, const 
         take(t, al, &m);
 }
 
+/* Of rules that look at one selection: a group that brought nothing to the first brought nothing to any, but for ratios,
+ * which look at another one as well. */
+static bool unchanged(const struct rule_state *first, uint32_t i, const struct fact_group *g)
+{
+    const struct cell *c = &first->cells[i];
+
+    return c->g == g && c->changes == fact_changes(g);
+}
+
 /* All rules that look at one selection, group by group: what one of them read of a group is still at hand for the next. */
 static void look_together(const struct turn *t, struct rule_state *first)
 {
     uint32_t selection = selection_of(first->rule), n = facts_groups(t->in->facts, selection);
+    const struct rule_state *like = NULL; /* whose cells tell of all but ratios */
+    bool any = false, ratios = false;
 
     for (struct rule_state *rs = first; rs; rs = rs->same) {
         int64_t end = window_end(rs->rule->window, t->in->now);
@@ -308,12 +316,17 @@ static void look_together(const struct turn *t, struct rule_state *first)
         rs->fits = cells_fit(t->a, rs, n);
         if (rs->fits)
             rs->slid = end;
+        any |= rs->all || !rs->fits;
+        ratios |= rs->rule->kind == RULE_RATIO;
+        if (rs->rule->kind != RULE_RATIO && !like)
+            like = rs;
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct fact_group *g = facts_group_at(t->in->facts, selection, i);
+        bool quiet = !any && like && unchanged(like, i, g);
 
-        for (struct rule_state *rs = first; rs; rs = rs->same) {
-            if (rs->fits)
+        for (struct rule_state *rs = first; rs && (!quiet || ratios); rs = rs->same) {
+            if (rs->fits && (!quiet || rs->rule->kind == RULE_RATIO))
                 look(t, rs, i, g, rs->all);
         }
     }
@@ -351,13 +364,19 @@ static bool idle(const struct turn *t, const struct alert *al)
     return !al->fires || t->in->now.ms - al->ended > span_to_ms(al->of->rule->quiet);
 }
 
+/* Whether the alert's group was there in this step: it has a cell, or was offered. */
+static bool met(const struct turn *t, const struct rule_state *rs, const struct alert *al)
+{
+    return al->step == t->a->step || (al->cell < rs->n_cells && rs->cells[al->cell].alert == al);
+}
+
 static void advance_all(const struct turn *t, struct rule_state *rs)
 {
     for (struct alert **at = &rs->first; *at;) {
         struct alert *al = *at;
 
         if (!al->summary) {
-            if (al->step != t->a->step) { /* its group is not known any more */
+            if (!met(t, rs, al)) { /* its group is not known any more */
                 al->m.verdict = VERDICT_NONE;
                 al->m.why = "the group is not there any more";
             }
