@@ -278,9 +278,146 @@ static void test_random(void **state)
         run(i);
 }
 
+/* ---- two aggregators, whose link and lives are random ---- */
+
+enum { PAIR_ALERTS = 6 };
+
+struct pair {
+    struct sim *s;
+    uint64_t seed;
+    struct {
+        char hex[33], name[16];
+        bool firing, open;
+        int64_t since, ended, told;
+        uint32_t messages; /* of this firing */
+    } a[PAIR_ALERTS];
+    int64_t well; /* since when both live and hear each other; -1: they don't */
+};
+
+static void on_pair_sent(void *arg, struct sim_node *node, const char *receiver, const struct notification *n)
+{
+    struct pair *m = arg;
+
+    (void)node;
+    (void)receiver;
+    for (uint32_t i = 0; i < n->n_alerts; i++) {
+        for (int k = 0; k < PAIR_ALERTS; k++) {
+            if (strcmp(m->a[k].hex, n->alerts[i].id) != 0)
+                continue;
+            m->a[k].open = n->alerts[i].firing;
+            if (n->alerts[i].firing) {
+                m->a[k].told = m->s->ms;
+                m->a[k].messages++;
+            }
+        }
+    }
+}
+
+/* Alone or together, somebody tells; while all is well, one does. */
+static void check_pair(struct pair *m)
+{
+    const int64_t bound = WAIT + INTERVAL + 30000 + INTERVAL + SLACK + 15000;
+    bool well = m->s->link && !m->s->nodes[0].down && !m->s->nodes[1].down;
+
+    m->well = !well ? -1 : m->well < 0 ? m->s->ms : m->well;
+    for (int k = 0; k < PAIR_ALERTS; k++) {
+        if (m->a[k].firing && m->a[k].told < m->a[k].since && m->s->ms - m->a[k].since > bound)
+            fail_msg("seed %llu: %s fires for %lld ms and neither told", (unsigned long long)m->seed,
+                     m->a[k].name, (long long)(m->s->ms - m->a[k].since));
+        if (!m->a[k].firing && m->a[k].open && m->s->ms - m->a[k].ended > bound && m->well >= 0 &&
+            m->s->ms - m->well > bound)
+            fail_msg("seed %llu: neither told the end of %s", (unsigned long long)m->seed, m->a[k].name);
+        if (m->well >= 0 && m->well + 20000 < m->a[k].since && m->a[k].messages > 1 &&
+            m->s->ms - m->a[k].since < REPEAT - 10000)
+            fail_msg("seed %llu: both told %s", (unsigned long long)m->seed, m->a[k].name);
+    }
+}
+
+static void pair_event(struct pair *m, struct rng *r)
+{
+    uint64_t what = rng_below(r, 100);
+    struct sim_node *node = &m->s->nodes[rng_below(r, 2)];
+    int k = (int)rng_below(r, PAIR_ALERTS);
+    char labels[96];
+
+    if (what < 60) {
+        m->a[k].firing = !m->a[k].firing;
+        m->a[k].messages = 0;
+        *(m->a[k].firing ? &m->a[k].since : &m->a[k].ended) = m->s->ms;
+        (void)snprintf(labels, sizeof labels, "alertname=P%d severity=error %s", k,
+                       k % 3 == 0   ? "region=east"
+                       : k % 3 == 1 ? "region=west"
+                                    : "");
+        for (unsigned i = 0; i < 2; i++) {
+            if (m->a[k].firing)
+                sim_fire(&m->s->nodes[i], m->a[k].name, labels);
+            else
+                sim_end(&m->s->nodes[i], m->a[k].name);
+        }
+    } else if (what < 75) {
+        m->s->link = !m->s->link;
+    } else if (what < 85 && node->down) {
+        node->down = false;
+        sim_answers(node);
+        sim_restart(node);
+    } else if (what < 85 && !m->s->nodes[0].down && !m->s->nodes[1].down) {
+        node->down = true;
+    } else if (!node->down) {
+        sim_answers(node);
+        sim_restart(node);
+    }
+    for (int64_t left = (int64_t)rng_below(r, 100000); left > 0; left -= 1000) {
+        sim_run(m->s, 1000);
+        check_pair(m);
+    }
+}
+
+static void run_pair(uint64_t seed)
+{
+    struct pair *m = calloc(1, sizeof *m);
+    struct rng r;
+
+    rng_seed(&r, seed);
+    m->seed = seed;
+    m->s = sim_new("[receiver sound]\ntype = log\n[route all]\nreceivers = sound\nwait = 5s\ninterval = 1m\n"
+                   "repeat = 1h\ngroup_by = alertname\n",
+                   "east", "west");
+    m->s->ms = 1000;
+    m->s->offset = INT64_C(1772445600000);
+    m->s->quiet = true;
+    m->s->sent = on_pair_sent;
+    m->s->arg = m;
+    sim_receiver(m->s, "sound")->delay_ms = 0;
+    for (int k = 0; k < PAIR_ALERTS; k++) {
+        struct fingerprint f;
+
+        (void)snprintf(m->a[k].name, sizeof m->a[k].name, "P%d", k);
+        f = sim_id(m->a[k].name);
+        fingerprint_text(&f, m->a[k].hex);
+        m->a[k].told = -1;
+    }
+    sim_start(&m->s->nodes[0]);
+    sim_start(&m->s->nodes[1]);
+    for (int i = 0; i < EVENTS; i++)
+        pair_event(m, &r);
+    sim_free(m->s);
+    free(m);
+}
+
+static void test_pair(void **state)
+{
+    unsigned long seeds = getenv("PROPS") ? strtoul(getenv("PROPS"), NULL, 10) : 8;
+
+    (void)state;
+    if (getenv("SEED"))
+        run_pair(strtoull(getenv("SEED"), NULL, 10));
+    for (unsigned long i = 1; !getenv("SEED") && i <= seeds; i++)
+        run_pair(i);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_pair)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
