@@ -179,6 +179,8 @@ static int begin_statsd(struct agent *a, struct err *e)
                             .resource = &a->resource};
     struct err why;
 
+    if (statsd_thresholds(s, &p, e) != 0)
+        return e->code;
     a->statsd_interval = option_span(s, "interval");
     if (a->statsd_interval.ns > a->batch.ns)
         a->statsd_interval = a->batch;

@@ -141,9 +141,12 @@ static int check_statsd(const struct config *c, struct span interval, struct buf
 {
     const struct section *s = config_section(c, "statsd");
     struct span own = option_span(s, "interval");
+    struct statsd_params p;
     struct err why;
     int rc = 0;
 
+    if (statsd_thresholds(s, &p, &why) != 0)
+        rc = config_complain(report, s, "thresholds", e, "%s", why.text);
     if (own.ns % interval.ns != 0)
         rc = config_complain(report, s, "interval", e, "expected a multiple of [agent] interval");
     for (size_t i = 0; i < option_count(s, "listen"); i++)

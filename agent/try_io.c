@@ -134,11 +134,12 @@ static int try_statsd(struct loop *l, const struct once_params *p, struct buf *o
                                    .expire = UINT32_MAX,
                                    .seed = {(uint64_t)clock_mono().ns, 0}};
     struct span wait = p->listen.ns > 0 ? p->listen : span_s(LISTEN_SECONDS);
-    struct statsd *s = statsd_new(&params);
+    int wrong = statsd_thresholds(section, &params, e);
+    struct statsd *s = wrong ? NULL : statsd_new(&params);
     struct timer *timer = timer_new(l, on_listened, l);
     struct statsd_listener *v[LISTENERS] = {NULL};
     size_t n = 0;
-    int rc = s && timer ? 0 : err_set(e, ERR_NOMEM, "no memory for StatsD");
+    int rc = wrong ? wrong : s && timer ? 0 : err_set(e, ERR_NOMEM, "no memory for StatsD");
 
     for (; !rc && n < LISTENERS && n < option_count(section, "listen"); n++) {
         v[n] = statsd_listen(l, p->log, option_word(section, "listen", n),

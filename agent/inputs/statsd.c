@@ -89,6 +89,7 @@ static enum statsd_error set_add(struct statsd *s, struct statsd_set *set, struc
 static enum statsd_error put_number(struct statsd *s, struct statsd_series *v, const struct statsd_line *l,
                                     const char *p, size_t n)
 {
+    uint64_t weight;
     double x;
 
     if (!statsd_number(p, n, &x))
@@ -109,9 +110,11 @@ static enum statsd_error put_number(struct statsd *s, struct statsd_series *v, c
         v->v.value = x;
         break;
     case CLASS_SKETCH:
-        if (sketch_add(&v->v.sketch, l->type == 'm' ? x / 1000 : x,
-                       l->rate < 1e-9 ? 1000000000 : (uint64_t)llround(1 / l->rate)) != 0)
+        x = l->type == 'm' ? x / 1000 : x;
+        weight = l->rate < 1e-9 ? 1000000000 : (uint64_t)llround(1 / l->rate);
+        if (sketch_add(&v->v.sketch, x, weight) != 0)
             return STATSD_MEMORY;
+        statsd_marks_add(v, x, weight);
         break;
     case CLASS_SET: break;
     }
@@ -133,6 +136,7 @@ static enum statsd_error metric_line(struct statsd *s, const char *p, size_t n)
     if (!v)
         return rc;
     v->silent = 0;
+    statsd_marks_heard(v);
     s->stats.stamped += l.stamped;
     if (v->name->class == CLASS_SET) {
         s->stats.samples++;
@@ -324,6 +328,13 @@ const struct option_row statsd_options[] = {
      .max = 60 * SECOND,
      .sentence = "Time that one sketch of a timer covers: a multiple of [agent] interval; where a batch is "
                  "shorter, a batch."},
+    {.key = "thresholds",
+     .type = OPT_LIST,
+     .dflt = "",
+     .max = STATSD_MAX_THRESHOLDS,
+     .sentence =
+         "METRIC:BOUND, of timers, histograms and distributions: their values up to the bound are counted "
+         "exactly, as METRIC_within_total{threshold=\"BOUND\"}, and all of them with \"any\"."},
     {.key = "max_series",
      .type = OPT_INT,
      .dflt = "10000",

@@ -51,13 +51,24 @@ enum statsd_error statsd_parse_line(const char *p, size_t n, struct statsd_line 
 /* A decimal number that fills p[n]; false for anything else, infinities and NaN included. */
 bool statsd_number(const char *p, size_t n, double *out);
 
+/* Values of a metric up to a bound are counted. */
+enum { STATSD_MAX_THRESHOLDS = 32 };
+struct statsd_threshold {
+    char metric[WIRE_MAX_NAME + 1], text[32];
+    double bound;
+};
+
 struct statsd;
 struct statsd_params {
+    struct statsd_threshold thresholds[STATSD_MAX_THRESHOLDS];
+    uint32_t n_thresholds;
     uint32_t max_series;
     size_t max_memory;
     uint32_t expire; /* ticks without a sample after which a series is forgotten */
     uint64_t seed[2];
 };
+/* [statsd] thresholds into out; ERR_CONFIG with the sentence. */
+int statsd_thresholds(const struct section *s, struct statsd_params *out, struct err *e);
 struct statsd *statsd_new(const struct statsd_params *p); /* NULL without memory */
 void statsd_free(struct statsd **s);
 

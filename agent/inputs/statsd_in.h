@@ -25,6 +25,11 @@ struct statsd_set {
 };
 
 struct statsd_alias;
+struct statsd_series;
+struct statsd_mark { /* a counter beside a sketch */
+    double bound;
+    struct statsd_series *to; /* lives as long: it is never silent for longer */
+};
 struct statsd_series {
     struct statsd_name *name;
     struct statsd_alias *aliases; /* owned: spellings that lead here */
@@ -35,6 +40,8 @@ struct statsd_series {
         struct sketch sketch;
         struct statsd_set set;
     } v;
+    struct statsd_mark *marks; /* owned; sketches with thresholds */
+    uint32_t n_marks, room_marks;
     uint32_t n_labels;
     struct wire_label *labels; /* in the same block, behind the identity */
     size_t ident_n, bytes;     /* bytes: of this block */
@@ -68,7 +75,14 @@ struct statsd {
 
 /* The series of a line, made when it is new; NULL and *why. */
 struct statsd_series *statsd_series_of(struct statsd *s, const struct statsd_line *l, enum statsd_error *why);
+/* The counter of a name and sorted labels; NULL without memory, or when there are too many. */
+struct statsd_series *statsd_series_named(struct statsd *s, const char *name, const struct wire_label *labels,
+                                          uint32_t n);
 void statsd_series_drop(struct statsd *s, struct statsd_series *v);
+/* statsd_threshold.c: the counters beside a new sketch, and a value of it into them. */
+enum statsd_error statsd_marks_make(struct statsd *s, struct statsd_series *v);
+void statsd_marks_add(struct statsd_series *v, double x, uint64_t weight);
+void statsd_marks_heard(struct statsd_series *v); /* whenever v is: none of them goes before it */
 /* Releases names that nothing uses any more, a few at a time. */
 void statsd_names_tidy(struct statsd *s, const struct grid *g);
 enum statsd_error statsd_event_line(struct statsd *s, struct wall now, const char *p, size_t n);

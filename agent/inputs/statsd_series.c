@@ -81,11 +81,10 @@ static bool metric_name(const struct statsd_line *l, struct buf *b)
     return !b->full && b->len <= WIRE_MAX_NAME;
 }
 
-static struct statsd_name *take_name(struct statsd *s, const struct statsd_line *l, const struct buf *b,
+static struct statsd_name *take_name(struct statsd *s, enum statsd_class class, const struct buf *b,
                                      bool *made, enum statsd_error *why)
 {
     struct statsd_name *name = map_get(&s->names, b->data, b->len);
-    enum statsd_class class = class_of(l->type);
 
     *made = !name;
     if (name && name->class != class) {
@@ -283,16 +282,10 @@ struct draft {
     struct buf ident; /* name and labels: names are one each, so the address stands for it */
 };
 
-/* What a line's series is called. False and *why; then no name is taken. */
-static bool identify(struct statsd *s, const struct statsd_line *l, struct draft *d, enum statsd_error *why)
+/* Its name stands in ident, its labels in labels: takes the name, and makes of both what it is found by. */
+static bool put_ident(struct statsd *s, enum statsd_class class, struct draft *d, enum statsd_error *why)
 {
-    *why = STATSD_NAME;
-    if (!metric_name(l, &d->ident))
-        return false;
-    *why = STATSD_TAGS;
-    if (!statsd_labels(&s->scratch, l->tags, d->labels, MAX_LABELS, &d->n))
-        return false;
-    d->name = take_name(s, l, &d->ident, &d->made, why);
+    d->name = take_name(s, class, &d->ident, &d->made, why);
     if (!d->name)
         return false;
     buf_clear(&d->ident);
@@ -302,6 +295,18 @@ static bool identify(struct statsd *s, const struct statsd_line *l, struct draft
         put_str(&d->ident, d->labels[i].value);
     }
     return true;
+}
+
+/* What a line's series is called. False and *why; then no name is taken. */
+static bool identify(struct statsd *s, const struct statsd_line *l, struct draft *d, enum statsd_error *why)
+{
+    *why = STATSD_NAME;
+    if (!metric_name(l, &d->ident))
+        return false;
+    *why = STATSD_TAGS;
+    if (!statsd_labels(&s->scratch, l->tags, d->labels, MAX_LABELS, &d->n))
+        return false;
+    return put_ident(s, class_of(l->type), d, why);
 }
 
 /* The series so called, built when it is new: it keeps the name then. NULL and *why. */
@@ -328,17 +333,41 @@ static struct statsd_series *find_or_build(struct statsd *s, const struct draft 
     return NULL;
 }
 
+struct statsd_series *statsd_series_named(struct statsd *s, const char *name, const struct wire_label *labels,
+                                          uint32_t n)
+{
+    struct statsd_series *v = NULL;
+    enum statsd_error why;
+    struct draft d = {.n = n};
+
+    if (n > MAX_LABELS)
+        return NULL;
+    memcpy(d.labels, labels, n * sizeof *labels);
+    buf_init(&d.ident, &s->mem, 1 << 17);
+    buf_str(&d.ident, name);
+    if (put_ident(s, CLASS_COUNTER, &d, &why))
+        v = find_or_build(s, &d, &why);
+    buf_free(&d.ident);
+    return v;
+}
+
 /* The series of a spelling that was not seen before. */
 static struct statsd_series *resolve(struct statsd *s, const struct statsd_line *l, enum statsd_error *why)
 {
     struct statsd_series *v = NULL;
     struct draft d = {0};
+    uint32_t before = s->n;
 
     buf_init(&d.ident, &s->mem, 1 << 17);
     if (identify(s, l, &d, why))
         v = find_or_build(s, &d, why);
     buf_free(&d.ident);
     arena_free(&s->scratch);
+    if (v && s->n > before) {
+        enum statsd_error rc = statsd_marks_make(s, v);
+
+        s->stats.errors[rc] += rc != STATSD_OK; /* the sketch itself is as good as ever */
+    }
     return v;
 }
 
@@ -378,6 +407,7 @@ void statsd_series_drop(struct statsd *s, struct statsd_series *v)
     (void)map_del(&s->idents, v->ident, v->ident_n);
     s->list[v->at] = s->list[--s->n];
     s->list[v->at]->at = v->at;
+    mem_free(&s->mem, v->marks, v->room_marks * sizeof *v->marks);
     if (v->name->class == CLASS_SKETCH)
         sketch_free(&v->v.sketch);
     if (v->name->class == CLASS_SET)

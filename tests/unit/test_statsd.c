@@ -132,6 +132,42 @@ static void test_types(void **state)
     statsd_free(&s);
 }
 
+/* Counted exactly beside the sketch, with its labels and weights; gone together, whatever keeps the sketch. */
+static void test_thresholds(void **state)
+{
+    struct statsd_params params = {
+        .max_series = 100,
+        .max_memory = 8 << 20,
+        .expire = 3,
+        .seed = {1, 2},
+        .thresholds = {{"took_seconds", "0.3", 0.3}, {"took_seconds", "1", 1}, {"size", "5", 5}},
+        .n_thresholds = 3};
+    struct statsd *s = statsd_new(&params);
+    struct page p = page_new();
+
+    (void)state;
+    send_text(s, "took:300|ms|#zone:a,app:b\ntook:301:1000:1001|ms|#zone:a,app:b\nother:1|ms\nsize:5|h|@0.5");
+    assert_string_equal(flush(&p, s),
+                        "took_seconds{app=b,zone=a} n=4 sum=2.602 min=0.3 max=1.001\n"
+                        "took_seconds_within_total{app=b,threshold=0.3,zone=a} 1\n"
+                        "took_seconds_within_total{app=b,threshold=1,zone=a} 3\n"
+                        "took_seconds_within_total{app=b,threshold=any,zone=a} 4\n"
+                        "other_seconds n=1 sum=0.001 min=0.001 max=0.001\n"
+                        "size n=2 sum=10 min=5 max=5\n"
+                        "size_within_total{threshold=5} 2\nsize_within_total{threshold=any} 2\n");
+    for (int i = 0; i < 6; i++) { /* what says nothing keeps them all the same */
+        send_text(s, "took:none|ms|#zone:a,app:b");
+        (void)flush(&p, s);
+    }
+    send_text(s, "took:1|ms|#zone:a,app:b");
+    assert_non_null(strstr(flush(&p, s), "took_seconds_within_total{app=b,threshold=any,zone=a} 5\n"));
+    for (int i = 0; i < 6; i++)
+        (void)flush(&p, s);
+    assert_int_equal(statsd_stats(s).series, 0);
+    page_free(&p);
+    statsd_free(&s);
+}
+
 static void test_names_and_tags(void **state)
 {
     struct statsd *s = make(100);
@@ -449,11 +485,12 @@ static void test_sockets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),       cmocka_unit_test(test_names_and_tags),
-        cmocka_unit_test(test_wrong_lines), cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_limits),      cmocka_unit_test(test_events),
-        cmocka_unit_test(test_any_bytes),   cmocka_unit_test(test_sockets),
+        cmocka_unit_test(test_types),          cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_names_and_tags), cmocka_unit_test(test_wrong_lines),
+        cmocka_unit_test(test_kinds),          cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_rates),          cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_sockets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
