@@ -2,7 +2,7 @@
  *
  * The server's certificate is always judged. A password goes over TLS only. Codes of the server decide (RFC 5321 §4.2.1): 4xx
  * may pass later, 5xx will not; 530, 534, 535 and 538 are about who we are. One recipient that is refused does not keep the
- * others from getting it. When the connection dies behind the message's end nobody knows whether it was taken: it is sent
+ * others from getting it; it is logged. When the connection dies behind the message's end nobody knows whether it was taken: it is sent
  * again, with the same thread. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,7 @@ struct channel_target {
     char *url, *from, *to[TO_MOST], *username, *password, *ca;
     size_t n_to;
     bool starttls;
+    struct log *log;
 };
 
 static const struct option_row rows[] = {
@@ -109,7 +110,6 @@ static struct channel_target *email_open(const struct section *s, struct log *lo
     const char *tls = option_text(s, "tls"), *helo = option_text(s, "helo");
     char url[600];
 
-    (void)log;
     if (!t || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         err_set(e, ERR_NOMEM, "no memory for a receiver");
         free(t);
@@ -117,6 +117,7 @@ static struct channel_target *email_open(const struct section *s, struct log *lo
     }
     (void)snprintf(url, sizeof url, "%s://%.300s/%.255s", strcmp(tls, "tls") == 0 ? "smtps" : "smtp",
                    option_text(s, "server"), helo);
+    t->log = log;
     t->starttls = strcmp(tls, "starttls") == 0;
     t->url = strdup(url);
     t->from = option_copy(s, "from");
@@ -148,25 +149,37 @@ static size_t on_read(char *to, size_t size, size_t n, void *arg)
     return take;
 }
 
+/* What the server says: its last answer, and the first that refused something. */
+struct answers {
+    struct told_result last, refusal;
+    unsigned refused;
+};
+
+static void keep_line(struct told_result *to, struct bytes line)
+{
+    memcpy(to->text, "server", 7);
+    judge_quote(to, line);
+}
+
 static size_t on_line(char *line, size_t size, size_t n, void *arg)
 {
-    struct told_result *out = arg;
+    struct answers *a = arg;
     struct bytes b = {(const uint8_t *)line, size * n};
 
     if (b.n > 3 && line[3] == ' ') { /* the last line of an answer */
-        memcpy(out->text, "server", 7);
-        judge_quote(out, b);
+        keep_line(&a->last, b);
+        if ((line[0] == '4' || line[0] == '5') && !a->refused++)
+            keep_line(&a->refusal, b);
     }
     return size * n;
 }
 
-static void judge_mail(CURLcode rc, long status, const char *error, struct told_result *out)
+static void judge_mail(CURLcode rc, long status, const char *error, const struct answers *a,
+                       struct told_result *out)
 {
-    char said[TOLD_TEXT];
-
-    memcpy(said, out->text, sizeof said);
     if (rc == CURLE_OK) {
-        out->outcome = OUTCOME_DELIVERED;
+        told_say(out, OUTCOME_DELIVERED, "%s%s%s", a->last.text, a->refused ? "; refused a recipient: " : "",
+                 a->refusal.text);
         return;
     }
     if (rc == CURLE_LOGIN_DENIED || status == 530 || status == 534 || status == 535 || status == 538)
@@ -176,7 +189,7 @@ static void judge_mail(CURLcode rc, long status, const char *error, struct told_
     else
         out->outcome = OUTCOME_RETRY;
     told_say(out, out->outcome, "%.150s%s%s", *error ? error : curl_easy_strerror(rc),
-             status >= 400 ? "; " : "", status >= 400 ? said : "");
+             status >= 400 ? "; " : "", status >= 400 ? a->last.text : "");
 }
 
 static struct curl_slist *recipients(const struct channel_target *t)
@@ -240,6 +253,7 @@ static void transfer(CURL *h, const struct channel_target *t, struct bytes mail,
 {
     struct curl_slist *to = recipients(t);
     struct upload u = {mail.p, mail.n};
+    struct answers answers = {0};
     char error[CURL_ERROR_SIZE] = "", from[260];
     long status = 0;
     CURLcode rc;
@@ -256,13 +270,16 @@ static void transfer(CURL *h, const struct channel_target *t, struct bytes mail,
     curl_easy_setopt(h, CURLOPT_READDATA, &u);
     curl_easy_setopt(h, CURLOPT_INFILESIZE_LARGE, (curl_off_t)mail.n);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_line);
-    curl_easy_setopt(h, CURLOPT_HEADERDATA, out);
+    curl_easy_setopt(h, CURLOPT_HEADERDATA, &answers);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_line);
-    curl_easy_setopt(h, CURLOPT_WRITEDATA, out);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, &answers);
     rc = curl_easy_perform(h);
     hang_up(h);
     curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
-    judge_mail(rc, status, error, out);
+    judge_mail(rc, status, error, &answers, out);
+    if (rc == CURLE_OK && answers.refused)
+        LOG(t->log, LOG_WARN, "notify", "a mail was taken, but not for everybody", kv_s("to", t->to[0]),
+            kv_u("refusals", answers.refused), kv_s("first", answers.refusal.text));
     curl_slist_free_all(to);
 }
 

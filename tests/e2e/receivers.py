@@ -187,9 +187,15 @@ class MailServer:
         self.thread.start()
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        async def end():
+            self.server.close()
+            others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+            for t in others:
+                t.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            self.loop.stop()
+        asyncio.run_coroutine_threadsafe(end(), self.loop)
         self.thread.join()
-        self.server.close()
 
 
 # ---- Alertmanager -----------------------------------------------------------------------------------------------------------

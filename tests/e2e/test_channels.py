@@ -279,8 +279,9 @@ def test_mail_refusals(tmp_path, ca, services, teller):
     assert not s.mails and not strange.mails
 
     s.refuse = {"gone@example.com": "550 no such mailbox"}
-    assert t.tell("good", title="x")["outcome"] == "delivered"
-    assert s.mails[-1]["to"] == ["ops@example.com"]
+    r = t.tell("good", title="x")
+    assert r["outcome"] == "delivered" and r["text"].endswith("refused a recipient: server: 550 no such mailbox "), r
+    assert s.mails[-1]["to"] == ["ops@example.com"] and "not for everybody" in t.output()
     s.refuse = {a: "550 no such mailbox" for a in both.split()}
     r = t.tell("good", title="x")
     assert r["outcome"] == "never" and "550" in r["text"], r

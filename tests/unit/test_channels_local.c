@@ -328,6 +328,43 @@ static void test_log(void **state)
     kit_close(&k);
 }
 
+/* ---- one message without the telling thread ---- */
+
+static void test_try(void **state)
+{
+    char ini[1024];
+    struct told_result r;
+    struct kit k;
+
+    (void)state;
+    kit_parse(&k, kit_here(ini, sizeof ini, "[receiver l]\ntype = log\nfile = ^/tried.jsonl\n"));
+    assert_int_equal(receiver_try(k.s, &kit_notification, NULL, &r, &k.e), 0);
+    assert_int_equal(r.outcome, OUTCOME_DELIVERED);
+    assert_int_equal(access("tried.jsonl", F_OK), 0);
+    kit_close(&k);
+    kit_parse(&k, "[receiver w]\ntype = webhook\nurl = http://127.0.0.1:1/\n"); /* tcpmux: nobody's */
+    assert_int_equal(receiver_try(k.s, &kit_notification, NULL, &r, &k.e), 0);
+    assert_int_equal(r.outcome, OUTCOME_RETRY);
+    assert_non_null(strstr(r.text, "connect: "));
+    kit_close(&k);
+    kit_parse(&k, "[receiver p]\ntype = pagerduty\nrouting_key = file:/no/such/file\n");
+    assert_true(receiver_try(k.s, &kit_notification, NULL, &r, &k.e) < 0);
+    assert_non_null(strstr(k.e.text, "receiver p: "));
+    assert_int_equal(receiver_check_files(k.config, &k.report, &k.e), ERR_CONFIG);
+    kit_close(&k);
+    kit_file("short.secret", "hush-hush\n");
+    kit_parse(
+        &k, kit_here(ini, sizeof ini, "[receiver p]\ntype = pagerduty\nrouting_key = file:^/short.secret\n"));
+    assert_int_equal(receiver_check_files(k.config, &k.report, &k.e), ERR_CONFIG);
+    assert_non_null(strstr(buf_text(&k.report), "has not 32 characters"));
+    assert_null(strstr(buf_text(&k.report), "hush"));
+    kit_close(&k);
+    kit_parse(&k,
+              "[receiver p]\ntype = pagerduty\nrouting_key = cred:pager\n"); /* the service alone has it */
+    assert_int_equal(receiver_check_files(k.config, &k.report, &k.e), 0);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_mail_parts),    cmocka_unit_test(test_command),
         cmocka_unit_test(test_command_input), cmocka_unit_test(test_command_group),
         cmocka_unit_test(test_command_user),  cmocka_unit_test(test_log),
+        cmocka_unit_test(test_try),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); /* as the daemon has it */
