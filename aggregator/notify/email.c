@@ -1,9 +1,9 @@
 /* Mail by SMTP: libcurl, with STARTTLS or TLS from the start, in a worker thread with a deadline.
  *
- * The server's certificate is always judged. A password goes over TLS only. Codes of the server decide (RFC 5321 §4.2.1): 4xx
- * may pass later, 5xx will not; 530, 534, 535 and 538 are about who we are. One recipient that is refused does not keep the
- * others from getting it; it is logged. When the connection dies behind the message's end nobody knows whether it was taken: it is sent
- * again, with the same thread. */
+ * The server's certificate is always judged. A password goes over TLS only. Codes of the server decide (RFC 5321
+ * §4.2.1): 4xx may pass later, 5xx will not; 530, 534, 535 and 538 are about who we are. One recipient that is refused
+ * does not keep the others from getting it; it is logged. When the connection dies behind the message's end nobody
+ * knows whether it was taken: it is sent again, with the same thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
