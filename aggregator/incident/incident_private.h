@@ -18,6 +18,7 @@ enum {
     LINES_MOST = 1000,     /* lines of a timeline that alerts may write; what people do is always written */
     CHANGES_MOST = 64,     /* remembered for incidents to come */
     BY_MOST = 8,           /* labels of grouping */
+    LINE_MOST = 4600,      /* bytes of a line's sentence: a note of 4000 and who wrote it */
     TEXT_MOST = 500,       /* bytes of a sentence */
     ARENA_MOST = 32 << 20
 };

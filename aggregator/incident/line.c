@@ -38,7 +38,7 @@ static bool room_for(struct incidents *i, struct incident *in, const struct line
 void incident_line(struct incidents *i, struct incident *in, const struct line *l,
                    const struct incident_effects *out, const char *fmt, ...)
 {
-    char sentence[2 * TEXT_MOST], cut[2 * TEXT_MOST - 4], t[WALL_TEXT], hex[33], *json;
+    char sentence[LINE_MOST + 4], cut[LINE_MOST + 1], t[WALL_TEXT], hex[33], *json;
     va_list ap;
     cJSON *o;
 

@@ -252,7 +252,7 @@ static double number(const cJSON *o, const char *key)
 /* The text of the last line of that kind; "" when there is none. */
 static const char *last(struct kit *k, const char *kind)
 {
-    static char out[1200];
+    static char out[8000];
 
     out[0] = 0;
     for (size_t n = 0; n < k->n_lines; n++) {
@@ -415,6 +415,26 @@ static void by_hand(void **state)
     send(&k, &errors, ALERT_INACTIVE);
     assert_string_equal(last(&k, "cleared"), "high-error-rate is over after 50s: 0.01 is below 0.05");
     assert_int_equal(count(&k, "resolved"), 1);
+    { /* a long note is kept whole; of one that is longer yet no character is cut in two */
+        char text[6001];
+
+        for (size_t n = 0; n < 6000; n += 2)
+            memcpy(text + n, "\xc3\xa4", 2);
+        text[4000] = 0;
+        assert_int_equal(
+            step(&k,
+                 (struct incident_event){.kind = INCIDENT_NOTE, .incident = id, .who = "bob", .text = text}),
+            0);
+        assert_string_equal(last(&k, "note"), text);
+        text[4000] = '\xc3';
+        text[4999] = 'a';
+        text[6000] = 0;
+        assert_int_equal(
+            step(&k,
+                 (struct incident_event){.kind = INCIDENT_NOTE, .incident = id, .who = "bob", .text = text}),
+            0);
+        assert_int_equal(strlen(last(&k, "note")) % 2, 0);
+    }
     teardown(&k);
 }
 
