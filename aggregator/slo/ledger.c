@@ -265,7 +265,15 @@ static void judge_again(struct slos *s, struct slo_group *g, int64_t now_ms, con
     g->touched[1] = 0;
 }
 
-/* What a witness learned of closed minutes concerns those who ask it. */
+static void touch_range(struct slo_group *g, int64_t first, int64_t last)
+{
+    if (first > last || first >= g->closed)
+        return;
+    slo_touch(g, first);
+    slo_touch(g, last < g->closed ? last : g->closed - 1);
+}
+
+/* What a witness learned of minutes concerns those who ask it, whether or not it has judged them itself. */
 static void touch_dependents(const struct slos *s)
 {
     for (uint32_t i = 0; i < s->n; i++) {
@@ -274,10 +282,8 @@ static void touch_dependents(const struct slos *s)
         for (uint32_t k = 0; w && k < w->n; k++) {
             const struct slo_group *from = w->groups[k];
 
-            for (uint32_t n = 0; from->touched[0] <= from->touched[1] && n < s->list[i]->n; n++) {
-                slo_touch(s->list[i]->groups[n], from->touched[0]);
-                slo_touch(s->list[i]->groups[n], from->touched[1]);
-            }
+            for (uint32_t n = 0; n < s->list[i]->n; n++)
+                touch_range(s->list[i]->groups[n], from->told[0], from->told[1]);
         }
     }
 }
@@ -332,6 +338,16 @@ static void accounts(struct slo_group *g)
     g->month = account_of(g, month > 0 ? month : 0, to);
 }
 
+static void told_all(struct slos *s)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        for (uint32_t k = 0; k < s->list[i]->n; k++) {
+            s->list[i]->groups[k]->told[0] = INT64_MAX;
+            s->list[i]->groups[k]->told[1] = 0;
+        }
+    }
+}
+
 static void judge_group(struct slos *s, struct slo_group *g, int64_t now_ms, const struct slo_effects *out)
 {
     if (g->touched[0] <= g->touched[1])
@@ -349,6 +365,7 @@ static void judge_group(struct slos *s, struct slo_group *g, int64_t now_ms, con
 void slos_judge(struct slos *s, const struct slo_effects *out, int64_t now_ms)
 {
     touch_dependents(s);
+    told_all(s);
     for (uint32_t i = 0; i < s->n; i++) {
         struct slo *slo = s->list[i];
         uint32_t kept = 0;

@@ -24,8 +24,12 @@ struct slo_group *slo_group_new(struct slo *s, struct mem *mem, struct labels l)
 
     if (!g)
         return NULL;
-    *g = (struct slo_group){
-        .slo = s, .tail = 1, .n_days = s->def->keep_days, .stale = true, .touched = {INT64_MAX, 0}};
+    *g = (struct slo_group){.slo = s,
+                            .tail = 1,
+                            .n_days = s->def->keep_days,
+                            .stale = true,
+                            .touched = {INT64_MAX, 0},
+                            .told = {INT64_MAX, 0}};
     arena_init(&g->arena, mem, 0);
     g->labels = labels_copy(l, &g->arena, &ok);
     g->tidied = labels_fingerprint(s->def->name, l).b[0] * 5u; /* within the first 21 hours */

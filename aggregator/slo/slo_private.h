@@ -149,6 +149,7 @@ struct slo_group {
     struct mark *marks;     /* HOURS, by hour mod HOURS */
     bool stale;             /* burns have to be computed anew */
     bool dirty;             /* its state is not recorded */
+    int64_t told[2];        /* minutes found to be others since the last step; none when [0] > [1] */
     int64_t touched[2];     /* minutes with a verdict to be judged anew: [0] .. [1]; none when [0] > [1] */
     uint32_t tidied;        /* minute of the day in which what is kept no longer goes: not the same for all */
     bool over;              /* nothing was heard of it for as long as anything is kept */

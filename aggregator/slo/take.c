@@ -15,6 +15,7 @@ enum {
 };
 
 struct seen {
+    double part, whole; /* sums as they come; a step's may be a correction */
     uint64_t good, total;
     uint32_t series;
     bool data;
@@ -38,7 +39,7 @@ void sweep_free(struct sweep **w, struct mem *mem)
     *w = NULL;
 }
 
-static uint64_t whole(double v)
+static uint64_t events(double v)
 {
     return v > 0 && v < 1e18 ? (uint64_t)llround(v) : 0;
 }
@@ -68,8 +69,8 @@ static void add_sketch(struct sweep *w, struct seen *x, const struct fact_bucket
     bound = bound_below(threshold, b->sketch->scale);
     if (isnan(w->bound) || bound < w->bound)
         w->bound = bound;
-    x->total += b->sketch->count;
-    x->good += sketch_count_le(b->sketch, threshold);
+    x->whole += (double)b->sketch->count;
+    x->part += (double)sketch_count_le(b->sketch, threshold);
 }
 
 static int add_whole(void *arg, int64_t start, int64_t length, const struct fact_bucket *b)
@@ -77,14 +78,15 @@ static int add_whole(void *arg, int64_t start, int64_t length, const struct fact
     struct sweep *w = arg;
     struct seen *x = seen_at(w, start, length);
 
-    if (!x || !b->n)
+    /* an interval between two readings is spread over steps that have none of their own */
+    if (!x || (!b->n && !(b->sum > 0 || b->sum < 0)))
         return 0;
     switch (w->slo->def->source) {
-    case SOURCE_COUNTERS: x->total += whole(b->sum); break;
+    case SOURCE_COUNTERS: x->whole += b->sum; break;
     case SOURCE_SKETCH: add_sketch(w, x, b); break;
     case SOURCE_PROBE:
-        x->total += b->n;
-        x->good += whole(b->sum);
+        x->whole += (double)b->n;
+        x->part += b->sum;
         break;
     case SOURCE_RANGE:
         x->min = x->data && x->min < b->min ? x->min : b->min;
@@ -104,17 +106,17 @@ static int add_part(void *arg, int64_t start, int64_t length, const struct fact_
     struct seen *x = seen_at(w, start, length);
 
     if (x)
-        x->good += whole(b->sum);
+        x->part += b->sum;
     return 0;
 }
 
 /* After both sides are in: good of bad, and a minute's one event of a gauge. */
 static void settle(const struct slo_def *d, struct seen *x)
 {
-    if (!x->data) {
-        x->good = 0; /* a part without its whole says nothing */
+    if (!x->data) /* a part without its whole says nothing */
         return;
-    }
+    x->total = events(x->whole);
+    x->good = events(x->part);
     if (d->source == SOURCE_COUNTERS && d->by_bad)
         x->good = x->good < x->total ? x->total - x->good : 0;
     if (d->source == SOURCE_RANGE) {
@@ -159,6 +161,10 @@ static void sweep_apply(struct slos *all, struct slo_group *g, const struct swee
         g->stale = true;
         if (!g->closed && (!g->born || minute < g->born))
             g->born = minute;
+        if (minute < g->told[0])
+            g->told[0] = minute;
+        if (minute > g->told[1])
+            g->told[1] = minute;
         slo_touch(g, minute);
         if (x->data && minute > g->last)
             g->last = minute;

@@ -135,11 +135,18 @@ static void derive(const struct cli_program *p, const struct cli *cli, struct co
                    struct err *e)
 {
     struct config_source source = {.name = p->derived};
+    struct err first = {0};
     struct buf ini;
     int rc;
 
     buf_init(&ini, NULL, TEXT_CAP);
-    rc = p->derive(*c, &ini, e);
+    rc = p->derive(*c, &ini, &first);
+    /* what is wrong with the sections that others follow from, the check says in full */
+    if (rc && (!p->check || !p->check(*c, cli, report, e))) {
+        err_set(e, rc, "%s", first.text);
+        if (report)
+            buf_fmt(report, "%s\n", first.text);
+    }
     if (rc || ini.len)
         config_free(c);
     if (!rc && ini.len) {

@@ -127,6 +127,22 @@ static void late(void **state)
     kit_close(&k);
 }
 
+/* A counter that is read twice in four minutes: what it grew by was spread over them, and none of it is lost. */
+static void spread(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_open(&k, CHECKOUT, begin());
+    k.now = begin() + 4 * KIT_MINUTE;
+    for (int i = 0; i < 24; i++)
+        kit_gain(&k, "requests_total", "code=200", FACT_COUNTER, begin() + i * 10000,
+                 (struct fact_bucket){.n = i % 12 == 0, .sum = 5, .series = i % 12 == 0});
+    kit_step(&k, begin() + 4 * KIT_MINUTE);
+    assert_int_equal(kit_burn(&k, "checkout", 0)->w[0].total, 120);
+    kit_close(&k);
+}
+
 /* One failure of 20 is burn 100, and no ground to wake anybody. */
 static void little_traffic(void **state)
 {
@@ -542,7 +558,7 @@ int main(void)
         cmocka_unit_test(little_traffic), cmocka_unit_test(groups),    cmocka_unit_test(latency),
         cmocka_unit_test(gauges),         cmocka_unit_test(calendars), cmocka_unit_test(nights),
         cmocka_unit_test(restarts),       cmocka_unit_test(damage),    cmocka_unit_test(mistakes),
-        cmocka_unit_test(rules),          cmocka_unit_test(reload),
+        cmocka_unit_test(rules),          cmocka_unit_test(reload),    cmocka_unit_test(spread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

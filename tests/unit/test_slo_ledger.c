@@ -145,6 +145,29 @@ static void witnessed(void **state)
     kit_close(&k);
 }
 
+/* The witness judges later than who asks it, and its values come late: the verdict follows all the same. */
+static void late_witness(void **state)
+{
+    struct kit k;
+    cJSON *o;
+
+    (void)state;
+    kit_open(&k, CHECKOUT "witness = login\nsettle = 30s\n" WITNESS "settle = 30m\n", begin());
+    for (int i = 0; i < 12; i++) {
+        minute(&k, k.now, 3, 0);
+        kit_step(&k, k.now + KIT_MINUTE);
+        if (i >= 4) /* of four minutes before */
+            kit_gauge(&k, "probe_success", "", begin() + (i - 4) * KIT_MINUTE, i != 6);
+    }
+    kit_step(&k, k.now + 1000);
+    o = kit_report(&k, "checkout", NULL);
+    expect(o, 2, 1, "down", "witness");
+    near(kit_number(o, "minutes/down"), 1);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(o, "corrections")), 1);
+    cJSON_Delete(o);
+    kit_close(&k);
+}
+
 /* Excluded only when it was declared before it began, only where it says so, and whole minutes of it. */
 static void maintained(void **state)
 {
@@ -581,7 +604,7 @@ int main(void)
         cmocka_unit_test(causes),      cmocka_unit_test(corrected),    cmocka_unit_test(unions),
         cmocka_unit_test(outage),      cmocka_unit_test(long_absence), cmocka_unit_test(incomplete),
         cmocka_unit_test(asked),       cmocka_unit_test(month),        cmocka_unit_test(rendered),
-        cmocka_unit_test(clock_ahead), cmocka_unit_test(forgotten),
+        cmocka_unit_test(clock_ahead), cmocka_unit_test(forgotten),    cmocka_unit_test(late_witness),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
