@@ -51,7 +51,8 @@ static const struct metric_row effects_row = {
     .name = "securebase_aggregator_alert_effects_total",
     .kind = METRIC_COUNTER,
     .labels = "kind",
-    .help = "What the alert engine ordered: notices, records, decisions.",
+    .help = "What the alert engine ordered: notices, records, decisions; and decisions left out in a storm, "
+            "beyond a limit.",
 };
 static const struct metric_row errors_row = {
     .name = "securebase_aggregator_alert_errors_total",
@@ -131,6 +132,7 @@ void alerts_metrics(const struct alerts *a, struct sink *out)
     put(out, &effects_row, "notice", a->notices);
     put(out, &effects_row, "record", a->records);
     put(out, &effects_row, "decision", a->decisions);
+    put(out, &effects_row, "decision_left_out", a->short_left_out);
     put(out, &errors_row, "no_memory", a->no_memory);
     put(out, &errors_row, "damaged_record", a->damaged - a->foreign);
     put(out, &errors_row, "foreign_record", a->foreign);

@@ -92,10 +92,27 @@ void samples_json(cJSON *o, const struct alert_input *in, const struct alert *al
         group_json(o, g, al->m.from, al->m.to);
 }
 
+enum { SHORT_MOST = 1000 }; /* decisions in a step about alerts that nobody is told of for the limit */
+
+/* In a storm, what is beyond the limit is not worth a record each: the first thousand of a step stand for all. */
+static bool left_out(struct alerts *a, const struct alert *al)
+{
+    if (al->mute != MUTE_LIMIT)
+        return false;
+    if (a->short_step != a->step) {
+        a->short_step = a->step;
+        a->short_n = 0;
+    }
+    if (a->short_n++ < SHORT_MOST)
+        return false;
+    a->short_left_out++;
+    return true;
+}
+
 void alert_decide(const struct turn *t, const struct alert *al, const struct alert_row *row,
                   enum alert_state from, const char *reason)
 {
-    cJSON *o = cJSON_CreateObject();
+    cJSON *o = left_out(t->a, al) ? NULL : cJSON_CreateObject();
     char *text;
 
     if (!o)

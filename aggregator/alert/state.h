@@ -107,8 +107,9 @@ struct alerts {
     bool afresh;   /* all cells are to be measured again */
     uint64_t damaged, foreign, restored, no_memory, steps, holds, evaluations, notices, records, decisions;
     uint64_t backwards;
-    struct span spent;                 /* in steps, as told */
-    uint64_t rows[ALERT_ROW_MOST + 1]; /* how often each row followed */
+    uint64_t short_step, short_n, short_left_out; /* decisions about alerts beyond a limit: in this step */
+    struct span spent;                            /* in steps, as told */
+    uint64_t rows[ALERT_ROW_MOST + 1];            /* how often each row followed */
     struct sketch *scratch;
     struct sketch sketch;
     struct buf text; /* scratch of a notice */
