@@ -58,7 +58,8 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
     redis = support.Process("redis", ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
                             tmp_path)
     started.append(redis.start())
-    a = aggregator(sections=[("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"}),
+    a = aggregator(sections=[("receiver log", {"type": "log"}),
+                             ("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"}),
                              ("slo api", {"kind": "latency", "metric": "api_seconds", "threshold": "300ms", "by": "service",
                                           "objective": "99%", "service": "shop"})])
     g = agent([a.endpoint], sections=[
