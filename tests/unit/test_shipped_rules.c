@@ -339,7 +339,6 @@ static void one_rule(struct config *rules, const struct config *cases, const str
                      const struct section *c)
 {
     struct run r = {.rules = rules, .name = section_label(rule)};
-    bool holds = strcmp(option_text(rule, "no_data"), "keep") == 0;
     struct err e = {0};
     unsigned firing;
 
@@ -363,7 +362,7 @@ static void one_rule(struct config *rules, const struct config *cases, const str
     if (alerts_in(&r, "firing") != firing || r.fired != firing)
         fail_msg("%s: after a restart %u of %u fire, and %u were told", r.name, alerts_in(&r, "firing"),
                  firing, r.fired);
-    for (enter(&r, NOTHING); holds && r.now < r.phase_began + seconds(c, "quiet");) {
+    for (enter(&r, NOTHING); r.now < r.phase_began + seconds(c, "quiet");) {
         if (r.now == r.phase_began + 60)
             restart(&r); /* also while nothing comes */
         step(&r);
