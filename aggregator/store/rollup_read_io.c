@@ -19,7 +19,7 @@ static sqlite3_stmt *prepare(struct db *db, const char *sql, int n, const int64_
 
 bool rollup_labels(const uint8_t *p, size_t n, struct label *out, uint32_t *count)
 {
-    const uint8_t *end = p + n;
+    const uint8_t *end = n ? p + n : p; /* p may be NULL then */
     const char *text[2] = {NULL, NULL};
     int which = 0;
 
