@@ -310,6 +310,17 @@ static const char *get_text(struct reader *r)
     return s;
 }
 
+static bool grouped_so(const struct slo_def *d, struct labels l)
+{
+    uint32_t found = 0;
+
+    for (uint32_t i = 0; i < l.n; i++) {
+        for (uint32_t k = 0; k < d->n_by; k++)
+            found += strcmp(l.v[i].name, d->by[k]) == 0;
+    }
+    return found == l.n;
+}
+
 /* The group that the rest of a key names, made when absent. */
 static struct slo_group *get_group(struct slos *s, struct slo *slo, struct reader *key)
 {
@@ -320,7 +331,7 @@ static struct slo_group *get_group(struct slos *s, struct slo *slo, struct reade
         v[n].name = get_text(key);
         v[n++].value = get_text(key);
     }
-    if (key->bad || key->n || n > slo->def->n_by)
+    if (key->bad || key->n || !grouped_so(slo->def, (struct labels){v, n}))
         return NULL;
     return slo_group_make(s, slo, (struct labels){v, n});
 }
