@@ -503,8 +503,10 @@ void alerts_step(struct alerts *a, const struct alert_input *in, const struct al
         a->awake = in->now.ms;
     if (in->hold)
         a->holds++;
-    else if (a->held)
+    else if (a->held) {
         each_alert(a, resume, 0);
+        a->afresh = true; /* what began to hold meanwhile has no alert yet */
+    }
     for (uint32_t i = 0; i < a->rules.n; i++) {
         if (a->states[i].first_of_same)
             look_together(&t, &a->states[i]);
