@@ -61,7 +61,10 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
     a = aggregator(sections=[("receiver log", {"type": "log"}),
                              ("percentile api", {"metric": "api_seconds", "by": "service", "windows": "1m"}),
                              ("slo api", {"kind": "latency", "metric": "api_seconds", "threshold": "300ms", "by": "service",
-                                          "objective": "99%", "service": "shop"})])
+                                          "objective": "99%", "service": "shop"}),
+                             ("alert busy", {"metric": "node_load1", "statistic": "last", "window": "1m", "above": "1000"}),
+                             ("receiver log", {"type": "log"}), ("route all", {"receivers": "log"}),
+                             ("peer west", {"url": "http://127.0.0.1:1", "region": "us-west-2"})])
     g = agent([a.endpoint], sections=[
         ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
         ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"})])
@@ -71,7 +74,8 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
         hosts = a.metrics("/metrics/hosts")
         return any(k.startswith("securebase_probe_runs_total") for k in hosts) and any(
             k.startswith("redis_up") for k in hosts) and any(k.startswith("api_seconds") for k in a.metrics()) and any(
-                k.startswith("securebase_slo_burn_rate") for k in a.metrics())
+                k.startswith("securebase_slo_burn_rate") for k in a.metrics()) and any(
+                    k.startswith("securebase_peer_up") for k in a.metrics())
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
     for path in ("/metrics/hosts", "/metrics"):
