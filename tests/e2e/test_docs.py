@@ -72,10 +72,11 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
 
     def all_there():
         hosts = a.metrics("/metrics/hosts")
-        return any(k.startswith("securebase_probe_runs_total") for k in hosts) and any(
-            k.startswith("redis_up") for k in hosts) and any(k.startswith("api_seconds") for k in a.metrics()) and any(
-                k.startswith("securebase_slo_burn_rate") for k in a.metrics()) and any(
-                    k.startswith("securebase_peer_up") for k in a.metrics())
+        page = a.metrics()
+        return all(any(k.startswith(name) for k in where) for where, name in (
+            (hosts, "securebase_probe_runs_total"), (hosts, "redis_up"), (hosts, "securebase_host_disk_util"),
+            (hosts, "securebase_host_cpu_util"), (page, "api_seconds"), (page, "securebase_slo_burn_rate"),
+            (page, "securebase_peer_up")))
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
     for path in ("/metrics/hosts", "/metrics"):
