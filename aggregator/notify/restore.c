@@ -130,7 +130,7 @@ static void restore_group(struct notify *n, const struct saved *s)
         g->step = g->round = 0;
     cJSON_ArrayForEach(l, cJSON_GetObjectItemCaseSensitive(s->value, "lines"))
     {
-        struct receiver *to = receiver_get(n, text(l, "receiver"));
+        struct receiver *to = text(l, "receiver")[0] ? receiver_get(n, text(l, "receiver")) : NULL;
         struct line *line = to ? line_get(n, g, to) : NULL;
 
         if (!line)
@@ -144,7 +144,7 @@ static void restore_group(struct notify *n, const struct saved *s)
 static void restore_told(struct notify *n, struct known *k, const cJSON *r)
 {
     struct group *g = map_get(&n->group_map, text(r, "group"), strlen(text(r, "group")));
-    struct receiver *to = g ? receiver_get(n, text(r, "receiver")) : NULL;
+    struct receiver *to = g && text(r, "receiver")[0] ? receiver_get(n, text(r, "receiver")) : NULL;
     struct line *l = to && bunch_add(n, g, k) ? line_get(n, g, to) : NULL;
     struct told *t = l ? told_put(n, k, l) : NULL;
 
@@ -292,7 +292,7 @@ static void restore_other(struct notify *n, const struct saved *s)
 {
     struct receiver *r;
 
-    if (strcmp(s->key, "receiver") == 0 && (r = receiver_get(n, s->id))) {
+    if (strcmp(s->key, "receiver") == 0 && s->id[0] && (r = receiver_get(n, s->id))) {
         r->reported = yes(s->value, "reported");
         r->digest_open = yes(s->value, "digest_open");
     } else if (strcmp(s->key, "silence") == 0) {

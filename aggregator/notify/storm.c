@@ -219,9 +219,27 @@ static void digest_step(struct notify *n, struct receiver *r)
     n->next_due = mono_min(n->next_due, r->digest.state == LINE_WAIT ? r->digest.retry : r->digest_due);
 }
 
+static void drop_one(void *arg, struct known *k, struct told *t)
+{
+    t->by_digest = false;
+    t->state = TOLD_OVER;
+    unsaved_alert(arg, k);
+}
+
+/* The configuration has it no more: nothing waits for it. */
+static void gone(struct notify *n, struct receiver *r)
+{
+    if (r->waiting)
+        (void)each(n, r, true, drop_one, n);
+    r->waiting = 0;
+    r->digest_open = false;
+}
+
 void storm_step(struct notify *n)
 {
     for (struct receiver *r = n->receivers; r; r = r->next) {
+        if (!r->plan)
+            gone(n, r);
         if (r->waiting || r->digest_open || r->digest.state != LINE_IDLE)
             digest_step(n, r);
         if (r->waiting || r->digest_open)
