@@ -64,7 +64,7 @@ struct history_keep {
     uint32_t n;
 };
 /* Once a second: one portion of what has to be done with stored steps (see docs/history.md), unless one is under
- * way. *keep is copied. */
+ * way; every 30 s while there is nothing to fold. *keep is copied. */
 void history_tend(struct history *h, const struct history_keep *keep, struct wall now);
 struct history_tended { /* since the start */
     uint64_t folded;    /* rows of hours that are over, moved into chunks */

@@ -15,7 +15,10 @@ static const char *const steps[] = {
     "CREATE TABLE gained(position INTEGER NOT NULL); INSERT INTO gained SELECT position FROM contained;",
 };
 
-enum { MAX_SET = 1 << 30 };
+enum {
+    MAX_SET = 1 << 30,
+    IDLE_MS = 30000, /* between portions while there is nothing to fold: each is a sync of the disk */
+};
 
 static const struct metric_row folded_row = {
     .name = "securebase_aggregator_history_rows_folded_total",
@@ -218,6 +221,7 @@ static void done_tending(struct store_job *job, int code)
     struct history_tended *n = &t->history->tended;
 
     t->history->tending = false;
+    t->history->more = code == 0 && t->more;
     if (code == 0) {
         n->folded += t->n.folded;
         n->pruned += t->n.pruned;
@@ -230,9 +234,11 @@ static void done_tending(struct store_job *job, int code)
 void history_tend(struct history *h, const struct history_keep *keep, struct wall now)
 {
     struct tending *t;
+    bool early = now.ms >= h->tended_at && now.ms - h->tended_at < IDLE_MS;
 
-    if (h->tending || h->whole)
+    if (h->tending || h->whole || (early && !h->more))
         return;
+    h->tended_at = now.ms;
     t = malloc(sizeof *t + keep->n * sizeof *keep->v);
     if (!t)
         return;

@@ -14,7 +14,8 @@ struct history {
     bool committing;
     bool whole; /* the next set makes a new file */
     char *path;
-    bool tending;
+    bool tending, more;    /* more: the last portion left something to fold */
+    int64_t tended_at;     /* ms */
     struct rollup *rollup; /* the worker's, once the first job was handed in */
     struct history_tended tended;
     void (*damaged)(void *arg);
