@@ -189,6 +189,29 @@ static void silence(struct model *m, struct rng *r)
         m->silenced_until[t] = m->s->ms + length;
 }
 
+/* The same configuration anew: nothing of the old one is looked at any more, and nobody notices. */
+static void reload(struct sim *s)
+{
+    struct sim_node *node = &s->nodes[0];
+    struct buf report;
+    struct err e = {0};
+    struct config *c;
+
+    buf_init(&report, NULL, 1 << 16);
+    c = sim_config(s, s->config, &report, &e);
+    assert_non_null(c);
+    assert_int_equal(notify_reload(node->n,
+                                   &(struct notify_params){.config = c,
+                                                           .zones = {sim_zone, s},
+                                                           .mem = &node->mem,
+                                                           .region = node->region,
+                                                           .host = "host"},
+                                   &report, &e),
+                     0);
+    config_free(&c);
+    buf_free(&report);
+}
+
 static void event(struct model *m, struct rng *r)
 {
     static const enum outcome outcomes[] = {OUTCOME_DELIVERED, OUTCOME_DELIVERED, OUTCOME_RETRY,
@@ -210,7 +233,9 @@ static void event(struct model *m, struct rng *r)
         sim_restart(&m->s->nodes[0]);
     } else if (what < 93)
         m->s->nodes[0].hold = !m->s->nodes[0].hold;
-    else if (what < 95)
+    else if (what < 96)
+        reload(m->s);
+    else if (what < 98)
         m->s->offset += (int64_t)rng_below(r, 4000) - 2000;
     go(m, rng_below(r, 3) ? (int64_t)rng_below(r, 15000) : (int64_t)rng_below(r, 150000));
 }
