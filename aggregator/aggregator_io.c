@@ -42,7 +42,7 @@ struct aggregator {
     struct wall started;
     atomic_int_fast64_t reloads, failed_reloads, reloaded_ms;
     struct timer *stop_by;
-    bool told_ready, failed, reload_wanted;
+    bool told_ready, failed, reload_wanted, ending;
 };
 
 static const char *path_of(const struct aggregator *a, const char *name, char out[PATH_MOST])
@@ -181,6 +181,7 @@ static void end(void *arg)
 static void begin_end(struct aggregator *a)
 {
     timer_stop(a->watchdog);
+    a->ending = true;
     decide_end(a->decide);
     timer_set(a->stop_by, span_s(DRAIN_S));
     serve_drain(a->serve, a->loop, end, a);
@@ -245,6 +246,8 @@ static void reload(void *arg)
                                  .take = reload_parts,
                                  .arg = a};
 
+    if (a->ending)
+        return;           /* what would be loaded anew is on its way out */
     if (!a->told_ready) { /* the ingest thread would not answer before it has restored */
         a->reload_wanted = true;
         return;
