@@ -350,8 +350,8 @@ static void test_words_of_peers(void **state)
         "{\"region\":\"west\"}",
         "{\"region\":\"west\",\"sent\":\"yesterday\"}",
         "{\"region\":\"w\",\"sent\":\"2026-11-24T05:59:00Z\",\"told\":[{}]}",
-        "{\"region\":\"w\",\"sent\":\"2026-11-24T05:59:00Z\",\"told\":[{\"key\":\"k\","
-        "\"epoch\":-1}]}"};
+        ("{\"region\":\"w\",\"sent\":\"2026-11-24T05:59:00Z\",\"told\":[{\"key\":\"k\","
+         "\"epoch\":-1}]}")};
     const struct peer_self self = {.region = "here", .host = "host", .version = "1", .telling = true};
     struct env *v = env_new();
     struct peer_word w;
