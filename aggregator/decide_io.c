@@ -66,13 +66,14 @@ void decide_step(struct decide *d)
     d->gained = false;
 }
 
+/* Timelines as long as `[incidents] keep` may be; a ledger for two years of reports. */
 static void prune(struct decide *d, struct mono now)
 {
     static const struct {
         const char *room;
         int64_t days;
     } keep[] = {{"decision", 90}, {"peer", 1},       {"act", 7},
-                {"event", 400},   {"timeline", 800}, {"ledger", 800}};
+                {"event", 400},   {"timeline", 3700}, {"ledger", 800}};
     struct wall wall = loop_wall(d->loop);
 
     if (d->pruned.ns && mono_sub(now, d->pruned).ns < span_s(PRUNE_S).ns)
