@@ -72,7 +72,7 @@ static void prune(struct decide *d, struct mono now)
     static const struct {
         const char *room;
         int64_t days;
-    } keep[] = {{"decision", 90}, {"peer", 1},       {"act", 7},
+    } keep[] = {{"decision", 90}, {"peer", 1},        {"act", 7},
                 {"event", 400},   {"timeline", 3700}, {"ledger", 800}};
     struct wall wall = loop_wall(d->loop);
 
