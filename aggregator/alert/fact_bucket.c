@@ -3,6 +3,7 @@
  * Stored: version, kind, varints of n, last_t (zigzag) and series, then eight bytes each, least significant
  * first, of last and sum, of a gauge min and max as well, and of a sketch its own bytes. */
 #include "aggregator/alert/facts.h"
+#include "common/base/varint.h"
 
 #include <math.h>
 #include <string.h>
@@ -52,13 +53,6 @@ void fact_merge(enum fact_kind kind, struct fact_bucket *into, const struct fact
 
 /* ---- the stored form ---- */
 
-static void put_varint(struct buf *out, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_u8(out, (uint8_t)(v | 0x80));
-    buf_u8(out, (uint8_t)v);
-}
-
 static void put_double(struct buf *out, double v)
 {
     uint64_t bits;
@@ -72,9 +66,9 @@ int fact_encode(enum fact_kind kind, const struct fact_bucket *b, struct buf *ou
 {
     buf_u8(out, BUCKET_VERSION);
     buf_u8(out, (uint8_t)kind);
-    put_varint(out, b->n);
-    put_varint(out, (uint64_t)b->last_t << 1 ^ (uint64_t)(b->last_t >> 63));
-    put_varint(out, b->series);
+    buf_varint(out, b->n);
+    buf_varint(out, zigzag(b->last_t));
+    buf_varint(out, b->series);
     put_double(out, b->last);
     put_double(out, b->sum);
     if (kind == FACT_GAUGE) {
@@ -95,20 +89,8 @@ static uint64_t get_varint(struct reader *r)
 {
     uint64_t v = 0;
 
-    for (int shift = 0; shift < 64; shift += 7) {
-        uint8_t c;
-
-        if (r->p == r->end)
-            break;
-        c = *r->p++;
-        if (shift == 63 && c > 1)
-            break;
-        v |= (uint64_t)(c & 0x7f) << shift;
-        if (c < 0x80)
-            return v;
-    }
-    r->bad = true;
-    return 0;
+    r->bad |= !varint_get(&r->p, r->end, &v);
+    return v;
 }
 
 static double get_double(struct reader *r)
@@ -148,7 +130,7 @@ int fact_decode(struct bytes in, enum fact_kind *kind, struct fact_bucket *b, st
                 struct err *e)
 {
     struct reader r = {in.p, in.p ? in.p + in.n : in.p, false};
-    uint64_t t, series;
+    uint64_t series;
     int rc;
 
     *b = (struct fact_bucket){0};
@@ -157,8 +139,7 @@ int fact_decode(struct bytes in, enum fact_kind *kind, struct fact_bucket *b, st
     *kind = (enum fact_kind)r.p[1];
     r.p += 2;
     b->n = get_varint(&r);
-    t = get_varint(&r);
-    b->last_t = (int64_t)(t >> 1 ^ (0 - (t & 1)));
+    b->last_t = unzigzag(get_varint(&r));
     series = get_varint(&r);
     b->series = (uint32_t)series;
     b->last = get_double(&r);

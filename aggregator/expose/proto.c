@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "aggregator/expose/metrics.pb-c.h"
+#include "common/base/varint.h"
 
 typedef Io__Prometheus__Client__Metric Metric;
 typedef Io__Prometheus__Client__MetricFamily Family;
@@ -37,13 +38,9 @@ static void flush(struct page_writer *w)
 {
     struct open_family *g = w->family_state;
     struct append to = {.base = {.append = append}, .out = w->out};
-    uint64_t n;
 
     if (g && g->family.n_metric) {
-        n = protobuf_c_message_get_packed_size(&g->family.base);
-        for (; n >= 0x80; n >>= 7)
-            buf_u8(w->out, (uint8_t)(n | 0x80));
-        buf_u8(w->out, (uint8_t)n);
+        buf_varint(w->out, protobuf_c_message_get_packed_size(&g->family.base));
         (void)protobuf_c_message_pack_to_buffer(&g->family.base, &to.base);
     }
     w->family_state = NULL;

@@ -1,5 +1,6 @@
 /* Watermarks: see watermark.h. Holes are few, so a sorted array searched by halving is all there is to it. */
 #include "aggregator/ingest/watermark.h"
+#include "common/base/varint.h"
 
 #include <assert.h>
 #include <string.h>
@@ -169,43 +170,20 @@ void watermark_lift(struct watermark *w, uint64_t seq, int64_t received)
 /* ---- bytes: a version, then LEB128 numbers: top, floor, received, number of holes, and of each hole the distance from
  * the one before and its length less one ---- */
 
-static void put(struct buf *out, uint64_t v)
-{
-    for (; v > 127; v >>= 7)
-        buf_u8(out, (uint8_t)(v | 0x80));
-    buf_u8(out, (uint8_t)v);
-}
-
 void watermark_encode(const struct watermark *w, struct buf *out)
 {
     uint64_t at = 0;
 
     buf_u8(out, FORM);
-    put(out, w->top);
-    put(out, w->floor);
-    put(out, (uint64_t)w->received);
-    put(out, w->n);
+    buf_varint(out, w->top);
+    buf_varint(out, w->floor);
+    buf_varint(out, (uint64_t)w->received);
+    buf_varint(out, w->n);
     for (uint32_t i = 0; i < w->n; i++) {
-        put(out, w->holes[i].from - at);
-        put(out, w->holes[i].to - w->holes[i].from);
+        buf_varint(out, w->holes[i].from - at);
+        buf_varint(out, w->holes[i].to - w->holes[i].from);
         at = w->holes[i].to;
     }
-}
-
-static bool get(struct bytes *b, uint64_t *v)
-{
-    *v = 0;
-    for (unsigned shift = 0; b->n > 0 && shift < 64; shift += 7) {
-        uint8_t c = *b->p++;
-
-        b->n--;
-        if (shift == 63 && c > 1)
-            return false;
-        *v |= (uint64_t)(c & 0x7f) << shift;
-        if (!(c & 0x80))
-            return true;
-    }
-    return false;
 }
 
 /* The holes; false when they break a rule of struct watermark. */
@@ -217,7 +195,8 @@ static bool get_holes(struct watermark *w, struct bytes *b, uint64_t n)
         struct hole *h = &w->holes[w->n];
 
         /* A hole begins at least two behind the end of the one before, the first at 1 or later. */
-        if (!get(b, &step) || !get(b, &length) || step < (i ? 2U : 1U) || step > w->top || at > w->top - step)
+        if (!bytes_varint(b, &step) || !bytes_varint(b, &length) || step < (i ? 2U : 1U) || step > w->top ||
+            at > w->top - step)
             return false;
         h->from = at + step;
         if (length >= w->top - h->from) /* to <= top - 1 */
@@ -238,8 +217,8 @@ int watermark_decode(struct watermark *w, struct bytes b, struct err *e)
                        : err_set(e, ERR_VERSION, "a watermark of the unknown form %u", b.p[0]);
     b.p++;
     b.n--;
-    if (!get(&b, &w->top) || !get(&b, &w->floor) || !get(&b, &received) || !get(&b, &n) || w->top < 1 ||
-        w->floor < 1 || w->floor > w->top || n > WATERMARK_HOLES) {
+    if (!bytes_varint(&b, &w->top) || !bytes_varint(&b, &w->floor) || !bytes_varint(&b, &received) ||
+        !bytes_varint(&b, &n) || w->top < 1 || w->floor < 1 || w->floor > w->top || n > WATERMARK_HOLES) {
         watermark_free(w);
         return err_set(e, ERR_MALFORMED, "a watermark breaks its form");
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "aggregator/series/track.h"
+#include "common/base/varint.h"
 
 /* No batch of the agent can lie between two readings. */
 static bool adjacent(const struct point *a, const struct point *b)
@@ -221,29 +222,17 @@ void readings_advance(struct series_set *s, struct agent *a, int64_t before)
 
 /* ---- stored: all of an agent in one record ---- */
 
-static void put_uint(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_u8(b, (uint8_t)(v | 0x80));
-    buf_u8(b, (uint8_t)v);
-}
-
-static void put_int(struct buf *b, int64_t v)
-{
-    put_uint(b, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
-}
-
 /* Behind another one: as the difference to it. */
 static void put_point(struct buf *b, const struct point *p, const struct point *base)
 {
     uint64_t bits;
 
     memcpy(&bits, &p->v, sizeof bits);
-    put_int(b, (int64_t)((uint64_t)p->t - (uint64_t)base->t));
-    put_int(b, (int64_t)((uint64_t)p->at - (uint64_t)p->t));
-    put_int(b, p->start == INT64_MIN ? 0 : (int64_t)((uint64_t)p->t - (uint64_t)p->start + 1));
-    put_uint(b, p->epoch - base->epoch);
-    put_int(b, (int64_t)(p->seq - base->seq));
+    buf_varint(b, zigzag((int64_t)((uint64_t)p->t - (uint64_t)base->t)));
+    buf_varint(b, zigzag((int64_t)((uint64_t)p->at - (uint64_t)p->t)));
+    buf_varint(b, zigzag(p->start == INT64_MIN ? 0 : (int64_t)((uint64_t)p->t - (uint64_t)p->start + 1)));
+    buf_varint(b, p->epoch - base->epoch);
+    buf_varint(b, zigzag((int64_t)(p->seq - base->seq)));
     for (int i = 0; i < 8; i++)
         buf_u8(b, (uint8_t)(bits >> 8 * i));
 }
@@ -261,7 +250,7 @@ int readings_encode(const struct agent *a, struct buf *out)
         buf_put(out, &r->id, sizeof r->id);
         put_point(out, &r->last, &none);
         put_point(out, &r->first, &r->last);
-        put_uint(out, r->n_gaps);
+        buf_varint(out, r->n_gaps);
         for (uint32_t i = 0; i < r->n_gaps; i++) {
             put_point(out, &r->gaps[i].a, &r->last);
             put_point(out, &r->gaps[i].b, &r->gaps[i].a);
@@ -271,43 +260,31 @@ int readings_encode(const struct agent *a, struct buf *out)
 }
 
 struct in {
-    const uint8_t *p;
-    size_t n;
+    struct bytes bytes; /* what is left */
     bool bad;
 };
 
 static uint8_t get_byte(struct in *in)
 {
-    if (!in->n) {
+    if (!in->bytes.n) {
         in->bad = true;
         return 0;
     }
-    in->n--;
-    return *in->p++;
+    in->bytes.n--;
+    return *in->bytes.p++;
 }
 
 static uint64_t get_uint(struct in *in)
 {
     uint64_t v = 0;
 
-    for (unsigned shift = 0;; shift += 7) {
-        uint8_t c = get_byte(in);
-
-        if (shift > 63) {
-            in->bad = true;
-            return 0;
-        }
-        v |= (uint64_t)(c & 0x7f) << shift;
-        if (!(c & 0x80))
-            return v;
-    }
+    in->bad |= !bytes_varint(&in->bytes, &v);
+    return v;
 }
 
 static int64_t get_int(struct in *in)
 {
-    uint64_t v = get_uint(in);
-
-    return (int64_t)(v >> 1 ^ (v & 1 ? UINT64_MAX : 0));
+    return unzigzag(get_uint(in));
 }
 
 /* So that differences of two are none too large. */
@@ -363,11 +340,11 @@ static int get_reading(struct series_set *s, struct agent *a, struct in *in)
     struct reading *r;
     int rc;
 
-    if (in->n < sizeof id.b)
+    if (in->bytes.n < sizeof id.b)
         return ERR_MALFORMED;
-    memcpy(id.b, in->p, sizeof id.b);
-    in->p += sizeof id.b;
-    in->n -= sizeof id.b;
+    memcpy(id.b, in->bytes.p, sizeof id.b);
+    in->bytes.p += sizeof id.b;
+    in->bytes.n -= sizeof id.b;
     if (map_get(&a->readings, &id, sizeof id))
         return ERR_MALFORMED;
     r = reading_make(s, a, &id);
@@ -387,10 +364,10 @@ static int get_reading(struct series_set *s, struct agent *a, struct in *in)
 
 int readings_decode(struct series_set *s, struct agent *a, struct bytes bytes, struct err *e)
 {
-    struct in in = {bytes.p, bytes.n, false};
+    struct in in = {bytes, false};
     int rc = get_byte(&in) == READINGS_VERSION ? 0 : ERR_MALFORMED;
 
-    while (rc == 0 && in.n)
+    while (rc == 0 && in.bytes.n)
         rc = get_reading(s, a, &in);
     if (rc == ERR_NOMEM)
         return err_set(e, rc, "no memory for the stored readings of counters");

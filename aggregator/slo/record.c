@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "aggregator/slo/slo_private.h"
+#include "common/base/varint.h"
 
 enum { FORM = 1, KEY_MOST = 1 << 16, VALUE_MOST = 1 << 16 };
 
@@ -22,16 +23,9 @@ static void put_u64(struct buf *b, uint64_t v)
         buf_u8(b, (uint8_t)(v >> shift));
 }
 
-static void put_var(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_u8(b, (uint8_t)(v | 0x80));
-    buf_u8(b, (uint8_t)v);
-}
-
 static void put_var_minute(struct buf *b, int64_t minute)
 {
-    put_var(b, minute > 0 ? (uint64_t)minute : 0);
+    buf_varint(b, minute > 0 ? (uint64_t)minute : 0);
 }
 
 static void put_labels(struct buf *b, struct labels l)
@@ -79,12 +73,12 @@ void slo_record_group(struct slos *s, struct slo_group *g, const struct slo_effe
     put_var_minute(&value, g->last);
     put_var_minute(&value, g->closed);
     put_var_minute(&value, g->entry.from);
-    put_var(&value, g->entry.code);
-    put_var(&value, g->entry.good);
-    put_var(&value, g->entry.total);
-    put_var(&value, g->corrected);
-    put_var(&value, g->good.shown);
-    put_var(&value, g->bad.shown);
+    buf_varint(&value, g->entry.code);
+    buf_varint(&value, g->entry.good);
+    buf_varint(&value, g->entry.total);
+    buf_varint(&value, g->corrected);
+    buf_varint(&value, g->good.shown);
+    buf_varint(&value, g->bad.shown);
     tell(s, &key, &value, out);
     buf_free(&key);
     buf_free(&value);
@@ -105,8 +99,8 @@ static void put_blocks(struct buf *value, const struct slo_group *g, int64_t hou
         const struct block *b = slo_group_block(g, m);
 
         b = b ? b : &none;
-        put_var(value, b->good);
-        put_var(value, b->total);
+        buf_varint(value, b->good);
+        buf_varint(value, b->total);
         put_u64(value, b->codes);
     }
 }
@@ -127,10 +121,10 @@ static void record_hour(struct slos *s, const struct slo_group *g, int64_t hour,
         const struct minute *x = slo_group_minute(g, m);
 
         x = x ? x : &none;
-        put_var(&value, x->total);
-        put_var(&value, x->total - x->good);
-        put_var(&value, x->series);
-        put_var(&value, x->version);
+        buf_varint(&value, x->total);
+        buf_varint(&value, x->total - x->good);
+        buf_varint(&value, x->series);
+        buf_varint(&value, x->version);
     }
     tell(s, &key, &value, out);
     buf_free(&key);
@@ -180,10 +174,10 @@ void slo_record_correction(struct slos *s, struct slo_group *g, const struct cor
     put_u64(&key, (uint64_t)c->at_ms);
     put_labels(&key, g->labels);
     buf_u8(&value, FORM);
-    put_var(&value, c->n);
-    put_var(&value, c->was);
-    put_var(&value, c->is);
-    put_var(&value, c->version);
+    buf_varint(&value, c->n);
+    buf_varint(&value, c->was);
+    buf_varint(&value, c->is);
+    buf_varint(&value, c->version);
     tell(s, &key, gone ? NULL : &value, out);
     buf_free(&key);
     buf_free(&value);
@@ -268,22 +262,16 @@ static uint64_t get_u64(struct reader *r)
 
 static uint64_t get_var(struct reader *r)
 {
+    struct bytes left = {r->p, r->n};
     uint64_t v = 0;
 
-    for (int shift = 0; shift < 64; shift += 7) {
-        uint8_t b;
-
-        if (!r->n)
-            break;
-        b = *r->p++;
-        r->n--;
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return v;
+    if (!bytes_varint(&left, &v)) {
+        r->bad = true;
+        left.n = 0;
     }
-    r->bad = true;
-    r->n = 0;
-    return 0;
+    r->p = left.p;
+    r->n = left.n;
+    return v;
 }
 
 static int64_t get_minute(struct reader *r)

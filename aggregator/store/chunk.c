@@ -5,6 +5,7 @@
  * before, zigzag); last, sum and of a gauge min and max; of a sketch instead of the latter its length and
  * bytes. Integers are varints. */
 #include "aggregator/store/chunk.h"
+#include "common/base/varint.h"
 
 #include <math.h>
 #include <string.h>
@@ -101,23 +102,6 @@ int chunk_add(struct chunk *c, int64_t at, const struct fact_bucket *gain, bool 
 
 /* ---- writing ---- */
 
-static void put_uint(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_u8(b, (uint8_t)(v | 0x80));
-    buf_u8(b, (uint8_t)v);
-}
-
-static uint64_t zigzag(int64_t v)
-{
-    return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
-}
-
-static int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)(v >> 1 ^ (v & 1 ? UINT64_MAX : 0));
-}
-
 static uint64_t bits_of(double v)
 {
     uint64_t bits;
@@ -155,7 +139,7 @@ static void put_times(const struct chunk *c, struct buf *out)
         int64_t t = c->v[i].b.last_t;
         uint64_t d = zigzag((int64_t)((uint64_t)t - (uint64_t)before));
 
-        put_uint(out, t == 0 || d == UINT64_MAX ? 0 : d + 1);
+        buf_varint(out, t == 0 || d == UINT64_MAX ? 0 : d + 1);
         before = t ? t : before;
     }
 }
@@ -165,15 +149,15 @@ static int put_columns(const struct chunk *c, struct buf *out)
     int64_t before = 0;
     int rc = 0;
 
-    put_uint(out, c->n);
+    buf_varint(out, c->n);
     for (uint32_t i = 0; i < c->n; i++) {
-        put_uint(out, zigzag(c->v[i].at - before));
+        buf_varint(out, zigzag(c->v[i].at - before));
         before = c->v[i].at;
     }
     for (uint32_t i = 0; i < c->n; i++)
-        put_uint(out, c->v[i].b.n);
+        buf_varint(out, c->v[i].b.n);
     for (uint32_t i = 0; i < c->n; i++)
-        put_uint(out, c->v[i].b.series);
+        buf_varint(out, c->v[i].b.series);
     put_times(c, out);
     for (int which = c->kind == FACT_SKETCH ? 4 : 0; which < (c->kind == FACT_GAUGE ? 4 : 2); which++)
         put_doubles(c, which, out);
@@ -207,34 +191,26 @@ int chunk_encode(const struct chunk *c, struct wire_codec *codec, struct buf *sc
 /* ---- reading ---- */
 
 struct in {
-    const uint8_t *p;
-    size_t n;
+    struct bytes bytes; /* what is left */
     bool bad;
 };
 
 static uint8_t get_byte(struct in *in)
 {
-    if (!in->n) {
+    if (!in->bytes.n) {
         in->bad = true;
         return 0;
     }
-    in->n--;
-    return *in->p++;
+    in->bytes.n--;
+    return *in->bytes.p++;
 }
 
 static uint64_t get_uint(struct in *in)
 {
     uint64_t v = 0;
 
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t c = get_byte(in);
-
-        v |= (uint64_t)(c & 0x7f) << shift;
-        if (!(c & 0x80))
-            return v;
-    }
-    in->bad = true;
-    return 0;
+    in->bad |= !bytes_varint(&in->bytes, &v);
+    return v;
 }
 
 static void get_doubles(struct chunk *c, int which, struct in *in)
@@ -242,7 +218,7 @@ static void get_doubles(struct chunk *c, int which, struct in *in)
     size_t n = c->n;
     uint64_t before = 0;
 
-    if (in->n < 8 * n) {
+    if (in->bytes.n < 8 * n) {
         in->bad = true;
         return;
     }
@@ -251,12 +227,12 @@ static void get_doubles(struct chunk *c, int which, struct in *in)
         double *to[] = {&b->last, &b->sum, &b->min, &b->max};
 
         for (size_t plane = 0; plane < 8; plane++)
-            before ^= (uint64_t)in->p[plane * n + i] << 8 * plane;
+            before ^= (uint64_t)in->bytes.p[plane * n + i] << 8 * plane;
         memcpy(to[which], &before, sizeof before);
         in->bad = in->bad || isnan(*to[which]);
     }
-    in->p += 8 * n;
-    in->n -= 8 * n;
+    in->bytes.p += 8 * n;
+    in->bytes.n -= 8 * n;
 }
 
 static int get_sketch(struct chunk *c, struct chunk_step *x, struct in *in, struct err *e)
@@ -268,11 +244,11 @@ static int get_sketch(struct chunk *c, struct chunk_step *x, struct in *in, stru
         return 0;
     if (!sketch_of(c, x))
         return ERR_NOMEM;
-    rc = sketch_decode(x->sketch, in->p, in->n, &used, e);
+    rc = sketch_decode(x->sketch, in->bytes.p, in->bytes.n, &used, e);
     if (rc)
         return rc;
-    in->p += used;
-    in->n -= used;
+    in->bytes.p += used;
+    in->bytes.n -= used;
     x->b.n = x->sketch->count;
     x->b.sum = sketch_sum(x->sketch);
     x->b.min = x->sketch->min;
@@ -314,7 +290,7 @@ static int get_columns(struct chunk *c, struct in *in, struct err *e)
     if (n > CHUNK_STEPS || in->bad)
         return ERR_MALFORMED;
     if (n == 0)
-        return in->n ? ERR_MALFORMED : 0;
+        return in->bytes.n ? ERR_MALFORMED : 0;
     c->v = mem_array(c->mem, n, sizeof *c->v);
     if (!c->v)
         return ERR_NOMEM;
@@ -324,7 +300,7 @@ static int get_columns(struct chunk *c, struct in *in, struct err *e)
         get_doubles(c, which, in);
     for (uint32_t i = 0; c->kind == FACT_SKETCH && i < c->n && rc == 0 && !in->bad; i++)
         rc = get_sketch(c, &c->v[i], in, e);
-    return rc ? rc : in->bad || in->n ? ERR_MALFORMED : 0;
+    return rc ? rc : in->bad || in->bytes.n ? ERR_MALFORMED : 0;
 }
 
 int chunk_decode(struct chunk *c, struct bytes bytes, struct wire_codec *codec, struct buf *scratch,
@@ -337,11 +313,11 @@ int chunk_decode(struct chunk *c, struct bytes bytes, struct wire_codec *codec, 
     if (bytes.n < 3 || bytes.p[0] != CHUNK_VERSION || bytes.p[1] < FACT_GAUGE || bytes.p[1] > FACT_SKETCH ||
         bytes.p[2] > 1 || bytes.n > MOST_BYTES)
         return err_set(e, ERR_MALFORMED, "a chunk of stored steps of an unknown form");
-    in = (struct in){bytes.p + 3, bytes.n - 3, false};
+    in = (struct in){{bytes.p + 3, bytes.n - 3}, false};
     c->kind = (enum fact_kind)bytes.p[1];
     if (bytes.p[2]) {
-        rc = wire_inflate(codec, in.p, in.n, scratch, &reason, e);
-        in = (struct in){scratch->data, scratch->len, false};
+        rc = wire_inflate(codec, in.bytes.p, in.bytes.n, scratch, &reason, e);
+        in = (struct in){{scratch->data, scratch->len}, false};
     }
     if (rc == 0)
         rc = get_columns(c, &in, e);

@@ -6,10 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/base/varint.h"
 #include "common/sketch/sketch_index.h"
 #include "common/sketch/sketch_range.h"
-
-enum { VARINT_MAX = 10 };
 
 /* ---- writing ---- */
 
@@ -26,18 +25,11 @@ static void flush(struct writer *w)
     w->n = 0;
 }
 
-static uint64_t zigzag(int64_t v)
-{
-    return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
-}
-
 static void put_varint(struct writer *w, uint64_t v)
 {
     if (w->n > sizeof w->bytes - VARINT_MAX)
         flush(w);
-    for (; v >= 0x80; v >>= 7)
-        w->bytes[w->n++] = (uint8_t)(v | 0x80);
-    w->bytes[w->n++] = (uint8_t)v;
+    w->n = (size_t)(varint_put(w->bytes + w->n, v) - w->bytes);
 }
 
 static void put_double(struct writer *w, double v)
@@ -116,11 +108,6 @@ static inline bool get_varint(struct reader *r, uint64_t *v)
         return true;
     }
     return get_long(r, v);
-}
-
-static inline int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)((v >> 1) ^ (0 - (v & 1)));
 }
 
 static bool get_signed(struct reader *r, int64_t *v)

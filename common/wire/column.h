@@ -1,4 +1,4 @@
-/* The pieces that columns are made of: varints, zigzag, the grid of ticks. Inside common/wire/ only. */
+/* The pieces that columns are made of: varints read fast, the grid of ticks. Inside common/wire/ only. */
 #ifndef SB_WIRE_COLUMN_H
 #define SB_WIRE_COLUMN_H
 
@@ -6,43 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/varint.h"
 #include "common/wire/wire.h"
 
 enum {
-    VARINT_MAX = 10,          /* bytes of a varint of 64 bits */
     JITTER_MAX = 60000,       /* ms */
     BLOCK_SPAN_MAX = 3600000, /* ms from the first tick to the last, without jitter */
     SKETCH_LEAST = 29,        /* bytes of an empty sketch with the shortest varints */
 };
-
-static inline uint64_t zigzag(int64_t v)
-{
-    return ((uint64_t)v << 1) ^ (0 - ((uint64_t)v >> 63));
-}
-
-static inline int64_t unzigzag(uint64_t u)
-{
-    return (int64_t)((u >> 1) ^ (0 - (u & 1)));
-}
-
-/* One LEB128 varint; false when the bytes end, or it has more than ten bytes or 64 bits. */
-static inline bool varint_get(const uint8_t **p, const uint8_t *end, uint64_t *v)
-{
-    uint64_t u = 0;
-
-    for (unsigned i = 0; i < VARINT_MAX && *p < end; i++) {
-        uint8_t c = *(*p)++;
-
-        if (i == VARINT_MAX - 1 && c > 1)
-            return false;
-        u |= (uint64_t)(c & 0x7f) << (7 * i);
-        if (c < 0x80) {
-            *v = u;
-            return true;
-        }
-    }
-    return false;
-}
 
 static inline uint64_t load_le64(const uint8_t *p)
 {
@@ -68,17 +39,6 @@ static inline bool varint_get_fast(const uint8_t **p, const uint8_t *end, uint64
     w = (w & 0x00003fff00003fffULL) | (w & 0x3fff00003fff0000ULL) >> 2;
     *v = (w & 0x0fffffffULL) | (w & 0x0fffffff00000000ULL) >> 4;
     return true;
-}
-
-/* Writes the shortest form to p, which has room for VARINT_MAX bytes; returns the end. */
-static inline uint8_t *varint_put(uint8_t *p, uint64_t v)
-{
-    while (v >= 0x80) {
-        *p++ = (uint8_t)(v | 0x80);
-        v >>= 7;
-    }
-    *p++ = (uint8_t)v;
-    return p;
 }
 
 /* Wall time of tick i; false when it lies outside int64. */
