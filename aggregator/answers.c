@@ -7,28 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregator/expose/api.h"
+
 enum { LIMIT_DEFAULT = 1000, LIMIT_MOST = 10000, LINES_MOST = 10000, LABELS_MOST = 32 };
 
 int desk_error(struct desk *d, int status, const char *reason, const char *fmt, ...)
 {
     char text[600];
     va_list ap;
-    cJSON *o = cJSON_CreateObject();
-    char *json;
 
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    cJSON_AddStringToObject(o, "error", text);
-    cJSON_AddStringToObject(o, "reason", reason);
-    json = cJSON_PrintUnformatted(o);
-    buf_clear(d->out);
-    buf_str(d->out, json ? json : "{\"error\":\"no memory\",\"reason\":\"unavailable\"}");
-    buf_str(d->out, "\n");
     d->type = "application/json";
-    cJSON_free(json);
-    cJSON_Delete(o);
-    return status;
+    return api_error(d->out, status, reason, "%s", text);
 }
 
 int desk_fault(struct desk *d, int code, const struct err *e)

@@ -8,33 +8,6 @@
 
 enum { SHOWN_MOST = 64 << 20 };
 
-/* Appends text as a query value; the unreserved characters of RFC 3986 stay. */
-static void escape(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c))
-            buf_u8(out, c);
-        else
-            buf_fmt(out, "%%%02X", c);
-    }
-}
-
-void path_add(struct buf *path, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_fmt(path, "%c%s=", memchr(path->data, '?', path->len) ? '&' : '?', name);
-    escape(path, value);
-}
-
-void path_part(struct buf *path, const char *part)
-{
-    buf_str(path, "/");
-    escape(path, part);
-}
-
 int ctl_fetch(struct ctl *c, const struct ctl_options *o, const char *path,
               void (*show)(const cJSON *, struct buf *), struct err *e)
 {
@@ -133,12 +106,10 @@ static int forget(struct ctl *c, const struct ctl_options *o, const char *agent,
         return err_set(e, ERR_CONFIG, "forget: --reason TEXT is needed");
     buf_init(&path, NULL, 8192);
     buf_init(&out, NULL, 65536);
-    buf_str(&path, "/api/v1/agents/forget?agent=");
-    escape(&path, agent);
-    buf_str(&path, "&reason=");
-    escape(&path, o->reason);
-    buf_str(&path, "&request_id=");
-    escape(&path, request_id(o, id));
+    buf_str(&path, "/api/v1/agents/forget");
+    path_add(&path, "agent", agent);
+    path_add(&path, "reason", o->reason);
+    path_add(&path, "request_id", request_id(o, id));
     rc = ctl_post(c, buf_text(&path), &out, e);
     if (!rc && o->json)
         ctl_print(&out);

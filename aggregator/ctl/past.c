@@ -1,6 +1,7 @@
 /* See past.h. Steps are kept in the order of their time; the arena is emptied whenever all of them were told, which is
  * after each hour that is asked for. */
 #include "aggregator/ctl/past.h"
+#include "aggregator/ctl/ctl.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -62,19 +63,6 @@ uint64_t past_left_out(const struct past *p)
 
 /* ---- asking ---- */
 
-static void query(struct buf *out, const char *name, const char *text)
-{
-    buf_fmt(out, "&%s=", name);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c))
-            buf_u8(out, c);
-        else
-            buf_fmt(out, "%%%02X", c);
-    }
-}
-
 void past_path(struct buf *out, const struct selection *s, struct wall from, struct wall to,
                enum fact_tier tier)
 {
@@ -87,11 +75,11 @@ void past_path(struct buf *out, const struct selection *s, struct wall from, str
         buf_fmt(&by, "%s%s", i ? "," : "", s->by[i]);
     buf_clear(out);
     buf_fmt(out, "/api/v1/history?step=%s", steps[tier]);
-    query(out, "metric", s->metric);
-    query(out, "match", match_text(s->match));
-    query(out, "by", s->by_all ? "*" : buf_text(&by));
-    query(out, "from", wall_text(from, time));
-    query(out, "to", wall_text(to, time));
+    path_add(out, "metric", s->metric);
+    path_add(out, "match", match_text(s->match));
+    path_add(out, "by", s->by_all ? "*" : buf_text(&by));
+    path_add(out, "from", wall_text(from, time));
+    path_add(out, "to", wall_text(to, time));
     buf_free(&by);
 }
 

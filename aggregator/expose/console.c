@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "aggregator/expose/pages.h"
 #include "common/base/number.h"
 
 enum { ROWS = 200 };
@@ -21,23 +22,10 @@ static const char head[] =
     "font-weight:600}"
     "p.sum{color:#5a6675;margin:.2rem 0}a{color:#1b5fa8}</style></head><body>";
 
-static void html(struct buf *out, const char *s)
-{
-    for (; *s; s++) {
-        switch (*s) {
-        case '&': buf_str(out, "&amp;"); break;
-        case '<': buf_str(out, "&lt;"); break;
-        case '>': buf_str(out, "&gt;"); break;
-        case '"': buf_str(out, "&quot;"); break;
-        default: buf_u8(out, (uint8_t)*s);
-        }
-    }
-}
-
 static void cell(struct buf *out, const char *s)
 {
     buf_str(out, "<td>");
-    html(out, s);
+    page_escape(s, out);
     buf_str(out, "</td>");
 }
 
@@ -77,13 +65,13 @@ static void percentile(const struct percentile_view *p, struct buf *out)
     char text[NUMBER_TEXT];
 
     buf_str(out, "<h2>");
-    html(out, p->name);
+    page_escape(p->name, out);
     buf_str(out, " <small>");
-    html(out, p->metric);
+    page_escape(p->metric, out);
     buf_str(out, "</small></h2><table><tr>");
     for (uint32_t i = 0; i < p->n_by; i++) {
         buf_str(out, "<th>");
-        html(out, p->by[i]);
+        page_escape(p->by[i], out);
         buf_str(out, "</th>");
     }
     buf_str(out, "<th>window</th>");
@@ -117,7 +105,7 @@ void console_page(const struct view *v, struct buf *out)
         up += v->snap->agents[i].up;
     buf_str(out, head);
     buf_str(out, "<h1>SecureBase Monitor &middot; ");
-    html(out, v->region);
+    page_escape(v->region, out);
     buf_fmt(out,
             "</h1><p class=\"sum\">%u agents up, %u absent &middot; %llu series &middot; version %s &middot; "
             "%s</p>",
