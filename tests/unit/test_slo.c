@@ -6,31 +6,11 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/slo_kit.h"
+#include "tests/unit/slo_cases.h"
 
 #define CHECKOUT                                                                                             \
     "[slo checkout]\ngood = requests_total\ngood_match = code!~\"5..\"\ntotal = requests_total\n"            \
     "objective = 99.95%\n"
-
-static int64_t begin(void)
-{
-    return kit_time("2026-11-02T00:00:00Z");
-}
-
-static void near(double found, double expected)
-{
-    double far = fabs(found - expected), allowed = 1e-9 * fmax(1, fabs(expected));
-
-    if (!(far <= allowed))
-        fail_msg("found %.15g, expected %.15g", found, expected);
-}
-
-/* One minute's requests, taken at its 5th second. */
-static void minute(struct kit *k, int64_t start, unsigned good, unsigned bad)
-{
-    kit_count(k, "requests_total", "code=200", start + 5000, good);
-    kit_count(k, "requests_total", "code=500", start + 5000, bad);
-}
 
 /* 3 days of 100 a minute, 1 % bad in the last 40 minutes: each window by hand. */
 static void windows(void **state)
