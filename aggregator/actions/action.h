@@ -84,13 +84,16 @@ struct action_result {
     char text[ACTION_TEXT];  /* one sentence for people: what was seen or refused; no secrets */
     char seen[ACTION_TEXT];  /* what is true outside, short: "A 192.0.2.1 ttl 30 epoch=7"; "" unknown */
     struct span retry_after; /* 0: as the core thinks best */
-    bool have_lag;           /* figures that a driver can read besides: a replication's lag … */
-    int64_t lag_ms;          /* … what would be lost now; 0 when nothing */
-    int64_t lag_age_ms;      /* how old that figure is */
-    bool synchronous;        /* every acknowledged write is in the target */
-    bool receiving;          /* the standby hears its primary (E4); valid with have_lag */
-    bool writable;           /* the target takes writes */
-    struct fencing found;    /* token that stands at the target; {0} none */
+    /* precheck: what stands in the way, as a reason's name of the gates: "capacity" "quota" "credentials" "versions" "ttl"
+     * "dns_protected" "placement"; "" when it is something else */
+    char blocker[24];
+    bool have_lag;        /* figures that a driver can read besides: a replication's lag … */
+    int64_t lag_ms;       /* … what would be lost now; 0 when nothing */
+    int64_t lag_age_ms;   /* how old that figure is */
+    bool synchronous;     /* every acknowledged write is in the target */
+    bool receiving;       /* the standby hears its primary (E4); valid with have_lag */
+    bool writable;        /* the target takes writes */
+    struct fencing found; /* token that stands at the target; {0} none */
 };
 
 struct action_target; /* the driver's own: an action's options as read, secrets included */
