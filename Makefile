@@ -52,6 +52,8 @@ COLLECTOR_FILES := $(sort $(wildcard agent/collectors/*.c))
 $(eval $(call registry,collectors,collector,collector,agent/collector.h,$(COLLECTOR_FILES)))
 CHANNEL_FILES := $(sort $(shell grep -l '^const struct channel channel_' $(wildcard aggregator/notify/*.c) /dev/null))
 $(eval $(call registry,channels,channel,channel,aggregator/notify/channel.h,$(CHANNEL_FILES)))
+ACTION_FILES := $(sort $(shell grep -l '^const struct action_driver action_' $(wildcard aggregator/actions/*.c) /dev/null))
+$(eval $(call registry,action_drivers,action_driver,action,aggregator/actions/action.h,$(ACTION_FILES)))
 
 $(BUILD)/gen:
 	@mkdir -p $@
@@ -76,7 +78,8 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 
 $(BUILD)/libcommon.a: $(call obj,$(COMMON))
 $(BUILD)/libagent.a: $(call obj,$(AGENT)) $(BUILD)/obj/gen/collectors.o
-$(BUILD)/libaggregator.a: $(call obj,$(AGGR)) $(BUILD)/obj/gen/channels.o $(patsubst %.proto,$(BUILD)/obj/gen/%.pb-c.o,$(PROTO))
+$(BUILD)/libaggregator.a: $(call obj,$(AGGR)) $(BUILD)/obj/gen/channels.o $(BUILD)/obj/gen/action_drivers.o \
+    $(patsubst %.proto,$(BUILD)/obj/gen/%.pb-c.o,$(PROTO))
 $(BUILD)/libctl.a: $(call obj,$(CTL))
 $(BUILD)/lib%.a:
 	@rm -f $@; $(call said,AR   $@)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints a C file with an array of pointers to one constant per source file: registry.sh NAME TYPE PREFIX HEADER FILE…
-# A file collectors/cpu.c has to define `const struct collector collector_cpu`.
+# A file collectors/cpu.c has to define `const struct collector collector_cpu`. Where they have a `.type = "x"`, the types stand
+# in one text as well, NAME_types, separated by blanks: the choices of an option.
 set -eu
 name=$1 type=$2 prefix=$3 header=$4
 shift 4
@@ -14,3 +15,5 @@ for f in "$@"; do
     printf '    &%s_%s,\n' "$prefix" "$(basename "$f" .c)"
 done
 printf '    NULL,\n};\nconst size_t %s_count = %d;\n' "$name" "$#"
+types=$(sed -n 's/^    \.type = "\([^"]*\)",.*/\1/p' "$@" | sort | tr '\n' ' ')
+[ -z "$types" ] || printf 'extern const char %s_types[];\nconst char %s_types[] = "%s";\n' "$name" "$name" "${types% }"

@@ -120,10 +120,11 @@ struct action_driver {
 
 extern const struct action_driver *const action_drivers[]; /* generated */
 extern const size_t action_drivers_count;
+extern const char action_drivers_types[]; /* "command dns-update …" */
 const struct action_driver *action_driver_find(const char *type);
 
 /* [action NAME]: type, service, step, required, timeout, order …, and the rows of all drivers together. The common keys:
- *   type     = …            (choice)
+ *   type     = …            (choice: action_drivers_types, which is generated)
  *   service  = app          (a [failover] section's name)
  *   step     = fence | catchup | promote | warm | test | switch | validate | tidy | gate
  *   required = yes          no: best effort, its failure is told and the plan goes on
@@ -138,11 +139,35 @@ size_t action_rows(struct option_row out[ACTION_ROWS]);
 int action_check(const struct config *c, struct buf *report, struct err *e);
 const struct action_driver *action_driver_of(
     const struct section *s); /* by its type; never NULL after action_check */
+/* The step that it belongs to: as written, or the only one that its type can serve; PLAN_STEPS for a gate, and -1 when it
+ * is to be written. */
+int action_step_of(const struct section *s);
+/* What the driver says of all its actions, unless an option of its own (`proves`, `figures`: the command) says it of
+ * each. */
+bool action_proves(const struct section *s);
+bool action_figures(const struct section *s);
 
 /* Values by region: a list of words "us-east-1=VALUE us-west-2=VALUE". NULL when the region has none. The text lives in
  * `out`. */
 const char *action_by_region(const struct section *s, const char *key, const char *region, char *out,
                              size_t cap);
+/* The i-th of several words of one region: "east=192.0.2.1 east=192.0.2.2". */
+const char *action_nth_by_region(const struct section *s, const char *key, const char *region, size_t i,
+                                 char *out, size_t cap);
+/* Whether each word of the list is REGION=VALUE; ERR_CONFIG names the first that is not. For a driver's check. */
+int action_regions_check(const struct section *s, const char *key, struct err *e);
+
+/* For drivers: class and text of a result, cut where it does not fit. */
+void action_say(struct action_result *out, enum action_class c, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void action_seen(struct action_result *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "epoch=E token=S.R plan=ID", and back: false when the text has no token. Other words in it are read over. */
+enum { ACTION_MARK = 160 };
+void action_mark(const struct action_order *o, char out[ACTION_MARK]);
+bool action_mark_parse(const char *text, uint32_t *epoch, struct fencing *token);
+/* What an operation may answer, whatever the driver says: `already` is an answer of apply and undo only, and so is
+ * `unknown`, since a question that was lost can be asked again. */
+enum action_class action_settle(enum action_op op, enum action_class c);
 
 /* ---- runner_io.c: actions in workers ---- */
 
@@ -152,9 +177,11 @@ struct actions *actions_open(const struct config *c, struct loop *loop, struct l
 void actions_close(struct actions **a); /* runs under way end without an answer */
 /* On error nothing has changed. Runs under way finish with what they began with. */
 int actions_reload(struct actions *a, const struct config *c, struct err *e);
-/* Starts one run; done is called exactly once, on the loop, at the latest at the deadline (then with ACTION_UNKNOWN for
- * apply and undo, ACTION_RETRY for the others). A second run of the same action while one is stuck is answered with
- * ACTION_RETRY. The order is copied. 0, ERR_NOTFOUND, ERR_NOMEM. */
+/* Starts one run; done is called exactly once, on the loop and never from within this function, at the latest at the
+ * deadline (then with ACTION_UNKNOWN for apply and undo, ACTION_RETRY for the others). One apply or undo of an action is
+ * under way at a time, and up to three questions beside it: what is asked beyond that, or while an apply is stuck in its
+ * worker past its deadline, is answered with ACTION_RETRY and has done nothing. The order is copied. 0, ERR_NOTFOUND,
+ * ERR_NOMEM. */
 typedef void (*action_done)(void *arg, const struct action_result *r);
 int actions_run(struct actions *a, const char *action, const struct action_order *o, action_done done,
                 void *arg);

@@ -4,6 +4,7 @@
 #define SB_NOTIFY_CHANNEL_ROWS_H
 
 #include "aggregator/notify/channel.h"
+#include "common/config/copies.h"
 
 #define ROW_URL                                                                                              \
     {                                                                                                        \
@@ -50,18 +51,10 @@
 #define ROWS_HTTP        ROW_TIMEOUT, ROW_CA, ROW_CERT, ROW_KEY, ROW_PROXY
 #define ROWS_COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
-/* A copy of the text of an option, or of the i-th word of a list; NULL when it is not set. Freed with free(). */
-char *option_copy(const struct section *s, const char *key);
-char *option_word_copy(const struct section *s, const char *key, size_t i);
-/* Reads a secret of one line into *out (free_secret); NULL when it is not set. 0 or an error that does not show it. */
-int secret_copy(const struct section *s, const char *key, char **out, struct err *e);
-int url_secret_copy(const struct section *s, const char *key, char **out,
-                    struct err *e); /* and it is an address */
-void free_secret(char **s);         /* overwrites it */
+/* As secret_copy, and it is an address. */
+int url_secret_copy(const struct section *s, const char *key, char **out, struct err *e);
 int one_url_check(const struct section *s, const char **key,
-                  struct err *e);                   /* a channel's check: at most one `url` */
-char *text_join(const char *a, const char *b);      /* freed with free_secret() */
-char *url_join(const char *base, const char *path); /* with one slash between; freed with free() */
+                  struct err *e); /* a channel's check: at most one `url` */
 /* One POST with a JSON body. */
 void call_json(struct channel_call *c, const char *url, struct bytes body, struct span timeout);
 void call_header(struct channel_call *c, const char *name, const char *value); /* borrowed; NULL: none */

@@ -3,10 +3,8 @@
 #define SB_NOTIFY_JUDGE_H
 
 #include "aggregator/notify/channel.h"
+#include "common/net/retry_after.h"
 
-/* Retry-After (RFC 9110 §10.2.3): seconds, or a date in any of the three forms of §5.6.7 against `now`. 0 when there is none
- * or it makes no sense or lies in the past; at most an hour, since no service may silence us for longer. */
-struct span retry_after_parse(const char *text, struct wall now);
 /* The outcome by status or by what went wrong, the wait and the text. */
 void judge_answer(const struct http_result *r, struct wall now, struct told_result *out);
 /* Sets outcome and text, cut where it does not fit. */

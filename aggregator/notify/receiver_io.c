@@ -6,8 +6,6 @@
 #include "aggregator/notify/channel_rows.h"
 #include "aggregator/notify/telling.h"
 
-enum { SCRUB_LEAST = 6 }; /* shorter secrets would blank ordinary words */
-
 static bool has_row(const struct channel *ch, const char *key)
 {
     for (size_t i = 0; i < ch->n_rows; i++)
@@ -133,30 +131,8 @@ struct workers *receiver_workers(struct receiver *r, struct loop *l, struct err 
     return r->workers;
 }
 
-static void scrub(char *text, const char *secret)
-{
-    size_t n = strlen(secret), len = strlen(text);
-
-    for (size_t at = 0; n >= SCRUB_LEAST && at < len; at++) {
-        size_t same = 0;
-
-        while (same < n && at + same < len && text[at + same] == secret[same])
-            same++;
-        if (same == n || (same >= SCRUB_LEAST && at + same == len))
-            memset(text + at, '*', same);
-    }
-}
-
-/* Of an address its path too, of "Bearer token" the token: a service may repeat that part alone. */
 void receiver_scrub(const struct receiver *r, char *text)
 {
-    for (size_t i = 0; i < TELLING_SECRETS && r->secrets[i]; i++) {
-        const char *secret = r->secrets[i], *host = strstr(secret, "://"), *blank = strrchr(secret, ' ');
-
-        scrub(text, secret);
-        if (host && strchr(host + 3, '/'))
-            scrub(text, strchr(host + 3, '/'));
-        if (blank)
-            scrub(text, blank + 1);
-    }
+    for (size_t i = 0; i < TELLING_SECRETS && r->secrets[i]; i++)
+        secret_scrub(text, r->secrets[i]);
 }

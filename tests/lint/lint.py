@@ -63,7 +63,7 @@ def touches_the_world(path):
     if not path.startswith(DRIVERS) or not os.path.exists(path):
         return False
     with open(path, encoding="utf-8") as f:  # of the drivers' folders only the drivers themselves
-        return re.search(r"^const struct (channel|action) \w+ = \{", f.read(), re.M) is not None
+        return re.search(r"^const struct (channel|action_driver) \w+ = \{", f.read(), re.M) is not None
 
 
 def symbols(obj):
