@@ -14,8 +14,9 @@ struct vote_config {
     uint8_t n_probes[FO_REGIONS]; /* targets: 0: this class is absent there */
     uint8_t n_peers[FO_REGIONS];  /* aggregators of that region that speak to us: 0 for our own region */
     uint8_t has_users, has_database, own_region;
-    int32_t tick_ms, fast_ms;                                            /* 5 000, 1 000 */
-    int32_t down_probes;                                                 /* 3 in a row */
+    int32_t tick_ms, fast_ms; /* 5 000, 1 000 */
+    int32_t beat_ms;          /* how often peers speak when nothing is in doubt; 0: tick_ms */
+    int32_t down_probes; /* 3 in a row; as many good ones, and a target does not count as failing any more */
     int32_t up_probes, up_ms;                                            /* 20, 120 000 */
     int32_t phi_milli;                                                   /* 8 000 */
     int32_t users_window_ms, users_least, users_bad_ppm, users_good_ppm; /* 60 000, 30, 500 000, 900 000 */
@@ -26,10 +27,11 @@ struct vote_config {
 
 enum { VOTE_PROBES = 4, VOTE_CANARIES = 5, VOTE_PEERS = 6, VOTE_GAPS = 64 };
 
+enum vote_run { VOTE_RUN_UNKNOWN, VOTE_RUN_GOOD, VOTE_RUN_FAILED };
 struct vote_target {        /* one probe's run of results */
     int32_t bad, good;      /* in a row */
-    int64_t at, good_since; /* boot ms */
-    uint8_t seen;
+    int64_t at, good_since; /* boot ms; at 0: never */
+    uint8_t run;            /* enum vote_run: after down_probes alike */
 };
 struct vote_beat { /* a peer's words: intervals as sums, for phi */
     int64_t last;
@@ -47,7 +49,7 @@ struct vote_region {
 struct voter {
     struct vote_region region[FO_REGIONS];
     struct vote_target canary[VOTE_CANARIES];
-    int64_t tilt_until;
+    int64_t tilt_until, looked;
     uint64_t boot, seq;
     uint8_t fast;
 };
@@ -66,7 +68,8 @@ void voter_database(struct voter *v, const struct vote_config *c, uint8_t region
 void voter_agents(struct voter *v, uint8_t region, uint32_t up, uint32_t known);
 void voter_tilt(struct voter *v, const struct vote_config *c, int64_t now);
 void voter_fast(struct voter *v, bool fast);
-/* Looks at everything: seq grows by one. */
+/* Looks at everything: seq grows by one. At least each tick_ms, also when nothing has come in: what was seen while the
+ * canaries fail is forgotten here, and who has not looked for two ticks has slept: TILT. The vote's index (`voter`) is left FO_NONE: the caller knows it. */
 void voter_look(struct voter *v, const struct vote_config *c, int64_t now, struct fo_vote *out);
 /* phi in thousandths of a beat's silence: -log10 of the normal tail, by table. */
 int32_t vote_phi(const struct vote_beat *b, int64_t now);
