@@ -48,6 +48,8 @@ static const struct metric_row refused[REQUEST_PATHS] = {
     COUNTER("refused_definitions_total", "reason",
             "Requests with definitions not taken, by the reason told to the sender."),
     COUNTER("refused_peers_total", "reason", "Words of peers not taken, by the reason told to the sender."),
+    COUNTER("refused_guards_total", "reason",
+            "Questions of guards not taken, by the reason told to the sender."),
     COUNTER("refused_requests_total", "reason", "Requests to other paths, by the reason told to the sender."),
 };
 static const struct metric_row took = {"securebase_aggregator_batch_seconds",
@@ -169,7 +171,7 @@ static void tell_statuses(const uint64_t requests_by_reason[WIRE_REASONS], const
 
 static void tell_requests(const struct figures *f, struct sink *out)
 {
-    static const char *const paths[] = {"/v1/batches", "/v1/definitions", "/v1/peer", "other"};
+    static const char *const paths[] = {"/v1/batches", "/v1/definitions", "/v1/peer", "/v1/guard", "other"};
     const struct text accepted = text_of("accepted"), duplicate = text_of("duplicate");
 
     for (int p = 0; p < REQUEST_PATHS; p++) {

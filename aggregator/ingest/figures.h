@@ -11,7 +11,7 @@
 #include "common/sketch/sketch.h"
 #include "common/wire/wire.h"
 
-enum request_path { PATH_BATCHES, PATH_DEFINITIONS, PATH_PEER, PATH_OTHER, REQUEST_PATHS };
+enum request_path { PATH_BATCHES, PATH_DEFINITIONS, PATH_PEER, PATH_GUARD, PATH_OTHER, REQUEST_PATHS };
 
 struct figures {
     uint64_t requests[REQUEST_PATHS][WIRE_REASONS];

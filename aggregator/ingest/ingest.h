@@ -42,6 +42,14 @@ struct ingest_params {
      * the call. NULL: there is no such path. */
     void (*peer)(void *peer_arg, struct bytes body);
     void *peer_arg;
+    /* A guard asks whether its service may serve: POST /v1/guard, from the identity of its agent (guard.h in common/wire;
+     * the body has been read as a guard_ask of that agent). On the ingest thread; body and agent are borrowed for the
+     * call. `done` is to be called exactly once, at any time, on `loop` (loop_post from elsewhere), or never when
+     * ingest_stop has begun; the json is borrowed for that call. The guard waits 1.5 s, then it is told 503, and what
+     * comes later is not used. NULL: the answer is "away", without a promise. */
+    void (*guard)(void *guard_arg, struct bytes body, const char *agent, struct loop *loop,
+                  void (*done)(void *done_arg, int status, struct bytes json), void *done_arg);
+    void *guard_arg;
 };
 /* Opens the stores and binds, then starts the thread, which
  * restores and replays before it answers anybody. */

@@ -161,6 +161,7 @@ static void ingest_free(struct ingest **gp)
     if (!g)
         return;
     close_stores(g);
+    ingest_guards_free(g);
     http_server_free(&g->http);
     tls_server_free(&g->tls);
     timer_free(&g->tick);
@@ -253,6 +254,8 @@ struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, s
     g->tell_arg = p->tell_arg;
     g->peer = p->peer;
     g->peer_arg = p->peer_arg;
+    g->guard = p->guard;
+    g->guard_arg = p->guard_arg;
     memcpy(g->seed, p->seed, sizeof g->seed);
     g->series_mem.cap = (size_t)option_int(s, "max_memory");
     g->work_mem.cap = (size_t)option_int(s, "max_requests_memory");

@@ -27,6 +27,11 @@ struct ingest {
     void *tell_arg;
     void (*peer)(void *arg, struct bytes body);
     void *peer_arg;
+    void (*guard)(void *arg, struct bytes body, const char *agent, struct loop *loop,
+                  void (*done)(void *done_arg, int status, struct bytes json), void *done_arg);
+    void *guard_arg;
+    struct guard_wait *guards; /* guard_io.c: asked, and not answered yet by whoever knows */
+    uint64_t guards_waiting;
     struct timer *teller; /* tell_io.c */
     bool telling;         /* it is set */
     struct log *log;
@@ -74,6 +79,14 @@ struct ingest {
 void ingest_request(void *arg, struct http_exchange *x); /* http_handler */
 bool ingest_wants(void *arg, const struct http_exchange *x);
 bool ingest_busy(const struct ingest *g, struct wire_str agent);
+
+/* Answers x with what a says, as counted for the path. */
+void ingest_answer(struct ingest *g, struct http_exchange *x, enum request_path path,
+                   const struct wire_answer *a);
+
+/* ---- guard_io.c ---- */
+void ingest_guard(struct ingest *g, struct http_exchange *x, const struct caller *who);
+void ingest_guards_free(struct ingest *g); /* the loop has ended */
 
 /* ---- restore_io.c ---- */
 /* nothing in an epoch this old would be taken any more */

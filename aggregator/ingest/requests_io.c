@@ -30,7 +30,7 @@ static const char *retry_after(const struct wire_answer *a)
     }
 }
 
-static void answer(struct ingest *g, struct http_exchange *x, enum request_path path,
+void ingest_answer(struct ingest *g, struct http_exchange *x, enum request_path path,
                    const struct wire_answer *a)
 {
     struct http_header extra[2];
@@ -55,7 +55,7 @@ static void answer(struct ingest *g, struct http_exchange *x, enum request_path 
 /* Answers the request of a work, and lets go of it. */
 static void finish(struct ingest *g, struct work *w, enum request_path path, const struct wire_answer *a)
 {
-    answer(g, w->exchange, path, a);
+    ingest_answer(g, w->exchange, path, a);
     g->under_way--;
     work_free(&w);
 }
@@ -269,7 +269,7 @@ static void take_peer(struct ingest *g, struct http_exchange *x, const struct ca
 
     if (!g->peer || (!who->peer && !who->anyone)) {
         intake_refuse(&a, WIRE_IDENTITY, "this takes the role peer");
-        answer(g, x, PATH_PEER, &a);
+        ingest_answer(g, x, PATH_PEER, &a);
         return;
     }
     g->peer(g->peer_arg, http_body(x));
@@ -285,7 +285,7 @@ static void refuse_head(struct ingest *g, struct http_exchange *x, enum request_
     struct wire_answer a;
 
     intake_refuse(&a, reason, text);
-    answer(g, x, path, &a);
+    ingest_answer(g, x, path, &a);
 }
 
 static enum request_path path_of(const struct http_exchange *x)
@@ -295,6 +295,7 @@ static enum request_path path_of(const struct http_exchange *x)
     return strcmp(p, "/v1/batches") == 0       ? PATH_BATCHES
            : strcmp(p, "/v1/definitions") == 0 ? PATH_DEFINITIONS
            : strcmp(p, "/v1/peer") == 0        ? PATH_PEER
+           : strcmp(p, "/v1/guard") == 0       ? PATH_GUARD
                                                : PATH_OTHER;
 }
 
@@ -323,6 +324,8 @@ void ingest_request(void *arg, struct http_exchange *x)
         refuse_head(g, x, path, WIRE_UNAVAILABLE, "this aggregator is stopping");
     } else if (path == PATH_PEER && http_refusal(x) == HTTP_FINE) {
         take_peer(g, x, &who);
+    } else if (path == PATH_GUARD && http_refusal(x) == HTTP_FINE) {
+        ingest_guard(g, x, &who);
     } else if (http_refusal(x) != HTTP_FINE || !(w = work_new(&g->in))) {
         refuse_head(g, x, path, WIRE_OVERLOAD, "too many requests are under way");
     } else {
