@@ -69,7 +69,8 @@ void voter_agents(struct voter *v, uint8_t region, uint32_t up, uint32_t known);
 void voter_tilt(struct voter *v, const struct vote_config *c, int64_t now);
 void voter_fast(struct voter *v, bool fast);
 /* Looks at everything: seq grows by one. At least each tick_ms, also when nothing has come in: what was seen while the
- * canaries fail is forgotten here, and who has not looked for two ticks has slept: TILT. The vote's index (`voter`) is left FO_NONE: the caller knows it. */
+ * canaries fail is forgotten here, and who has not looked for two ticks has slept: TILT. The vote's index (`voter`) is left
+ * FO_NONE: the caller knows it. */
 void voter_look(struct voter *v, const struct vote_config *c, int64_t now, struct fo_vote *out);
 /* phi in thousandths of a beat's silence: -log10 of the normal tail, by table. */
 int32_t vote_phi(const struct vote_beat *b, int64_t now);
