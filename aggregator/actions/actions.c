@@ -107,7 +107,7 @@ int action_step_of(const struct section *s)
     const struct action_driver *d = action_driver_of(s);
 
     if (option_set(s, "step"))
-        return step_by_name(option_text(s, "step"));
+        return (int)step_by_name(option_text(s, "step"));
     if (!d || !d->steps)
         return d ? PLAN_STEPS : -1;
     for (int i = 0; i < PLAN_STEPS; i++)
