@@ -1,0 +1,258 @@
+"""The real servers of a lab, each started, asked and repaired the way an operator would: etcd, PostgreSQL, name servers."""
+import json
+import os
+import shutil
+import time
+
+from box import run
+
+PG = "/usr/lib/postgresql/15/bin"
+ZONE, NAME = "example.test", "app.example.test"
+TSIG_NAME, TSIG_SECRET = "move", "bGFib3JhdG9yeS1zZWNyZXQtb2YtMzItYnl0ZXMhISE="
+TTL = 5
+
+
+class Ended(Exception):
+    """A program that was waited for has ended."""
+
+
+def wait_for(what, seconds, why, every=0.1):
+    end = time.monotonic() + seconds
+    last = None
+    while time.monotonic() < end:
+        try:
+            last = what()
+            if last:
+                return last
+        except (OSError, RuntimeError, ValueError, KeyError, IndexError) as e:
+            last = e
+        time.sleep(every)
+    raise RuntimeError(f"{why}: not within {seconds} s (last: {last!r})")
+
+
+class Etcd:
+    """One member in each of three places. Ticks as for members in different regions."""
+
+    def __init__(self, places):
+        self.places = places
+        self.cluster = ",".join(f"{p.name}=http://{p.address}:2380" for p in places)
+        self.endpoints = [f"http://{p.address}:2379" for p in places]
+
+    def start(self, place):
+        peer, client = f"http://{place.address}:2380", f"http://{place.address}:2379"
+        return place.start("etcd", [
+            "etcd", "--name", place.name, "--data-dir", f"{place.folder}/etcd", "--listen-peer-urls", peer,
+            "--initial-advertise-peer-urls", peer, "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--initial-cluster", self.cluster, "--initial-cluster-token", "lab", "--enable-v2=false",
+            "--heartbeat-interval", 300, "--election-timeout", 3000, "--snapshot-count", 5000, "--logger", "zap",
+            "--log-level", "warn"], env={"GOMAXPROCS": 1})
+
+    def ctl(self, place, *argv, check=True):
+        return place.enter("etcdctl", "--endpoints", ",".join(self.endpoints), "--command-timeout=3s", *argv, check=check)
+
+    def leader(self, place):
+        """The place whose member leads, asked from `place`; None."""
+        for p in self.places:
+            out = place.enter("etcdctl", "--endpoints", f"http://{p.address}:2379", "--command-timeout=1s", "endpoint", "status",
+                              "-w", "json", check=False)
+            try:
+                status = json.loads(out.stdout)[0]["Status"]
+            except (ValueError, IndexError, KeyError):
+                continue
+            if status["header"]["member_id"] == status.get("leader"):
+                return p
+        return None
+
+
+class Postgres:
+    """A region's database. It is its own master of what it is: primary, or standby by standby.signal."""
+
+    def __init__(self, place, synchronous):
+        self.place, self.synchronous = place, synchronous
+        self.data, self.socket = f"{place.folder}/pg", f"{place.folder}/pg-socket"
+        self.port = 5432
+        self.dsn = f"host={place.address} port={self.port} user=app dbname=app"
+
+    def as_postgres(self, *argv, check=True, timeout=120):
+        return self.place.enter("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--", *argv, check=check,
+                                timeout=timeout)
+
+    def folder(self):
+        os.makedirs(self.place.folder, exist_ok=True)
+        for d in (self.data, self.socket):
+            os.makedirs(d, exist_ok=True)
+            shutil.chown(d, "postgres", "postgres")
+            os.chmod(d, 0o700)
+
+    def configure(self):
+        with open(f"{self.data}/postgresql.auto.conf", "w", encoding="utf-8") as f:
+            f.write(f"listen_addresses = '{self.place.address},127.0.0.1'\nport = {self.port}\n"
+                    f"unix_socket_directories = '{self.socket}'\n"
+                    "wal_level = replica\nwal_log_hints = on\nhot_standby = on\nmax_wal_senders = 10\nmax_connections = 100\n"
+                    "wal_keep_size = '256MB'\nshared_buffers = '32MB'\nmax_wal_size = '512MB'\nmin_wal_size = '256MB'\n"
+                    "wal_receiver_timeout = '6s'\nwal_sender_timeout = '6s'\nwal_receiver_status_interval = '1s'\n"
+                    "wal_retrieve_retry_interval = '1s'\nhot_standby_feedback = off\nautovacuum = off\n"
+                    "tcp_keepalives_idle = 5\ntcp_keepalives_interval = 2\ntcp_keepalives_count = 3\n"
+                    "log_line_prefix = '%m [%p] %a '\nlog_connections = off\nrestart_after_crash = on\n"
+                    "synchronous_commit = on\nsynchronous_standby_names = ''\n")
+        with open(f"{self.data}/pg_hba.conf", "w", encoding="utf-8") as f:
+            f.write("local all postgres peer\nlocal all all trust\nhost all postgres 10.0.0.0/16 trust\n"
+                    "host all securebase 10.0.0.0/16 trust\nhost replication repl 10.0.0.0/16 trust\n"
+                    "host all app 10.0.0.0/16 trust\n")
+        run("chown", "postgres:postgres", f"{self.data}/postgresql.auto.conf", f"{self.data}/pg_hba.conf")
+
+    def create(self):
+        self.folder()
+        self.as_postgres(f"{PG}/initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale",
+                         "--no-sync")
+        self.configure()
+        self.start()
+        for role, rights in (("app", "login"), ("repl", "login replication"),
+                             ("securebase", "login superuser")):
+            self.sql(f"create role {role} {rights}", db="postgres")
+        self.sql("create database app owner app", db="postgres")
+        self.sql("create table writes (client text, seq bigint, region text, at timestamptz default clock_timestamp(),"
+                 " primary key (client, seq)); create table alive (at timestamptz, region text);"
+                 " insert into alive values (now(), ''); alter table writes owner to app; alter table alive owner to app")
+
+    def start(self, wait=20):
+        p = self.place.start("postgres", [f"{PG}/postgres", "-D", self.data], user="postgres", cwd=self.data, slow=True)
+
+        def up():
+            if not p.alive():
+                raise Ended(f"{self.place.name}: PostgreSQL ended: {p.tail(5)}")
+            return self.sql("select 1", db="postgres") == "1"
+        if wait:
+            wait_for(up, wait, f"{self.place.name}: PostgreSQL is up")
+        return p
+
+    def alive(self):
+        p = self.place.programs.get("postgres")
+        return p is not None and p.alive()
+
+    def stop(self):
+        if "postgres" in self.place.programs:
+            self.place.programs["postgres"].stop(20, 2)  # fast shutdown
+
+    def sql(self, text, db="app", check=True, timeout=20):
+        """By its socket: what was printed, unaligned."""
+        out = run("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--", "psql", "-XAtq", "-h", self.socket,
+                  "-p", self.port, "-U", "postgres", "-d", db, "-c", text, check=check, timeout=timeout)
+        return out.stdout.strip() if out.returncode == 0 else None
+
+    def recovering(self):
+        """True as standby, False as primary, None when it does not answer."""
+        return {"t": True, "f": False}.get(self.sql("select pg_is_in_recovery()", check=False))
+
+    def follow(self, primary, rewind=False):
+        """Makes this one a standby of `primary`: by pg_rewind when it can be, else anew. Returns which it was."""
+        self.stop()
+        how = "basebackup"
+        if rewind and os.path.exists(f"{self.data}/PG_VERSION"):
+            primary.sql("checkpoint", db="postgres")  # else its control file may tell the timeline before its promotion
+            out = self.as_postgres(f"{PG}/pg_rewind", "-D", self.data, "--no-sync", "--source-server",
+                                   f"host={primary.place.address} port={primary.port} user=postgres dbname=postgres",
+                                   check=False)
+            how = "rewind" if out.returncode == 0 else "basebackup"
+            with open(f"{self.place.folder}/rewind.log", "a", encoding="utf-8") as f:
+                f.write(out.stdout + out.stderr + "\n")
+        if how == "rewind":
+            try:
+                return self.join(primary, how)
+            except (RuntimeError, Ended) as e:
+                with open(f"{self.place.folder}/rewind.log", "a", encoding="utf-8") as f:
+                    f.write(f"rewound, but does not follow: {e}\n")
+                self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.folder()
+        self.as_postgres(f"{PG}/pg_basebackup", "-D", self.data, "-h", primary.place.address, "-p", primary.port, "-U", "repl",
+                         "-X", "stream", "--no-sync", "-c", "fast")
+        return self.join(primary, "basebackup")
+
+    def join(self, primary, how):
+        self.configure()
+        with open(f"{self.data}/postgresql.auto.conf", "a", encoding="utf-8") as f:
+            f.write(f"primary_conninfo = 'host={primary.place.address} port={primary.port} user=repl"
+                    f" application_name={self.place.name} connect_timeout=3'\n")
+        with open(f"{self.data}/standby.signal", "w", encoding="utf-8"):
+            pass
+        run("chown", "postgres:postgres", f"{self.data}/standby.signal")
+        self.start()
+        wait_for(lambda: primary.sql("select count(*) from pg_stat_replication where state = 'streaming'") == "1", 30,
+                 f"{self.place.name} streams")
+        primary.protect()
+        return how
+
+    def protect(self):
+        """As a primary with a standby that streams: waits for it, when the lab is a synchronous one."""
+        names = "*" if self.synchronous else ""
+        self.sql(f"alter system set synchronous_standby_names = '{names}'", db="postgres")
+        self.sql("select pg_reload_conf()", db="postgres")
+
+    def unprotect(self):
+        self.sql("alter system set synchronous_standby_names = ''", db="postgres")
+        self.sql("select pg_reload_conf()", db="postgres")
+
+    def promote(self):
+        return self.sql("select pg_promote(true, 60)", db="postgres", timeout=70)
+
+
+class Knot:
+    """The zone's authority outside of the regions, and a second server that follows it."""
+
+    kind = "knot"
+
+    def __init__(self, first, second):
+        self.places = (first, second)
+        self.addresses = [first.more[0], second.more[0]]
+
+    def zone(self, active):
+        return (f"$ORIGIN {ZONE}.\n$TTL {TTL}\n@ SOA ns1 hostmaster 1 2 2 600 {TTL}\n@ NS ns1\n@ NS ns2\n"
+                f"ns1 A {self.addresses[0]}\nns2 A {self.addresses[1]}\napp A {active}\n")
+
+    def start(self, active=None):
+        for i, place in enumerate(self.places):
+            self.start_one(i, active if i == 0 else None)
+        wait_for(lambda: all(self.answers(place=self.places[0])), 20, "both name servers answer")
+
+    def start_one(self, i, active=None):
+        place = self.places[i]
+        folder = f"{place.folder}/knot"
+        os.makedirs(folder, exist_ok=True)
+        if active:
+            with open(f"{folder}/{ZONE}.zone", "w", encoding="ascii") as f:
+                f.write(self.zone(active))
+        other = self.addresses[1 - i]
+        acl = "[update, transfer]" if i == 0 else "[notified]"
+        zone = "notify: other" if i == 0 else "master: other"
+        with open(f"{folder}/knot.conf", "w", encoding="ascii") as f:
+            f.write(f"server:\n    rundir: {folder}\n    listen: {self.addresses[i]}@53\n    udp-workers: 1\n    tcp-workers: 1\n"
+                    "    background-workers: 1\n"
+                    f"log:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {folder}\n"
+                    f"key:\n  - id: {TSIG_NAME}\n    algorithm: hmac-sha256\n    secret: {TSIG_SECRET}\n"
+                    f"remote:\n  - id: other\n    address: {other}@53\n"
+                    f"acl:\n  - id: update\n    key: {TSIG_NAME}\n    action: [update, transfer, query]\n"
+                    f"  - id: transfer\n    address: 10.0.{self.places[1 - i].number}.0/24\n    action: transfer\n"
+                    f"  - id: notified\n    address: 10.0.{self.places[1 - i].number}.0/24\n    action: notify\n"
+                    f"zone:\n  - domain: {ZONE}\n    storage: {folder}\n    file: {ZONE}.zone\n    {zone}\n    acl: {acl}\n"
+                    "    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: changes\n")
+        return place.start(f"knotd{i + 1}", ["knotd", "-c", f"{folder}/knot.conf"])
+
+    def answers(self, place):
+        return [ask(place, a) for a in self.addresses]
+
+    def point(self, place, address):
+        """By hand: what an operator does with knsupdate."""
+        text = (f"server {self.addresses[0]}\nzone {ZONE}.\nkey hmac-sha256:{TSIG_NAME} {TSIG_SECRET}\n"
+                f"update delete {NAME}. A\nupdate add {NAME}. {TTL} A {address}\nsend\n")
+        place.enter("knsupdate", stdin=text, timeout=20)
+
+
+def ask(place, server):
+    """The address that a server gives for the service's name, asked from a place; None."""
+    code = ("import dns.message, dns.query, sys\n"
+            f"q = dns.message.make_query('{NAME}', 'A')\n"
+            f"a = dns.query.udp(q, '{server}', timeout=1)\n"
+            "print([r[0].address for r in a.answer if r.rdtype == 1][0])")
+    out = place.enter("/usr/bin/python3", "-c", code, check=False)
+    return out.stdout.strip() or None
