@@ -2,13 +2,16 @@
  * or the control store of this machine. On one loop's thread; everything is asynchronous, and each call is answered exactly
  * once, on the loop, within its time-out. An answer that is not understood is "the store is away", never "lost" or "won".
  *
- * For each service two keys, below `prefix` (default /securebase/NAME-of-the-cluster):
+ * For each service these keys, below `prefix` (default /securebase):
  *   <prefix>/<service>/leader   under the holder's lease: "voter host boot"; its create_revision is the token's rev
  *   <prefix>/<service>/record   fo_record as text
  *   <prefix>/<service>/journal/<20 digits>   lines of the journal, written in the record's transaction
- *   <prefix>/store-epoch        decimal; raised by hand when a store was restored from a snapshot
+ *   <prefix>/<service>/last     "held", or "resigned REV": whether the last holder gave it up on purpose
+ *   <prefix>/store-epoch        decimal; raised by hand when a store was restored from a snapshot; absent is 0. Every
+ *                               transaction compares it: whoever acquired before it was raised has lost
+ * A line's number is the revision of the record that its own follows (of the first the holder's token): they sort by time.
  *
- * After etcd's API reference v3; pitfalls of the gateway are in authority_etcd.c. */
+ * After etcd's API reference v3; pitfalls of the gateway are in etcd.h. */
 #ifndef SB_FAILOVER_AUTHORITY_H
 #define SB_FAILOVER_AUTHORITY_H
 
@@ -25,14 +28,16 @@ enum authority_outcome {
 };
 struct authority_answer {
     enum authority_outcome outcome;
-    struct fencing token; /* acquire, keep */
-    struct mono sent;     /* when the request that counts left */
-    uint64_t rev;         /* read, store: mod revision of the record */
-    bool resigned;        /* acquire: the holder before gave it up on purpose, or there was none ever */
-    bool known;           /* read: there is a record */
-    struct bytes record;  /* read: borrowed for the call */
-    char holder[128];     /* held: voter and host */
-    char why[200];        /* away: for people */
+    struct fencing token; /* acquire, keep, store; read: of whoever holds it now, rev 0: nobody */
+    struct mono
+        sent; /* when the request that counts left: of acquire, keep the lease runs from here; of read, what
+                           * was read is not older */
+    uint64_t rev;        /* read, store: mod revision of the record */
+    bool resigned;       /* acquire: the holder before gave it up on purpose, or there was none ever */
+    bool known;          /* read: there is a record */
+    struct bytes record; /* read: borrowed for the call */
+    char holder[128];    /* held, read: voter and host; "" nobody */
+    char why[200];       /* away: for people */
 };
 typedef void (*authority_done)(void *arg, const struct authority_answer *a);
 
@@ -55,19 +60,21 @@ struct authority_params {
     void *arg;
 };
 struct authority *authority_open(const struct authority_params *p, struct err *e);
-void authority_close(
-    struct authority **a); /* answers that are outstanding never come; leases are left to expire */
+/* Answers that are outstanding never come; leases are left to expire. Not from within an answer. */
+void authority_close(struct authority **a);
 bool authority_is_local(const struct authority *a);
 
 /* One of each kind may be under way for a service; a second gets ERR_STATE. 0 or ERR_NOMEM otherwise. */
 int authority_acquire(struct authority *a, const char *service, authority_done done, void *arg);
 int authority_keep(struct authority *a, const char *service, authority_done done, void *arg);
+/* LOST, of resign: it was not ours any more. */
 int authority_resign(struct authority *a, const char *service, authority_done done,
                      void *arg); /* deletes the key on purpose */
 int authority_read(struct authority *a, const char *service, authority_done done,
                    void *arg); /* linearizable */
 /* Commits when the leader key is ours (create_revision == token.rev) and the record's mod revision is `seen` (0: absent).
- * `line` (journal, n 0: none) goes into the same transaction. */
+ * `line` (journal, n 0: none) goes into the same transaction. After AWAY the same call may be made again: when the first
+ * one was carried out after all, the answer is OK. */
 int authority_store(struct authority *a, const char *service, struct fencing token, uint64_t seen,
                     struct bytes record, struct bytes line, authority_done done, void *arg);
 /* Lines of the journal, newest first, at most n; for `journal tail|export|verify`. line.p NULL ends the list. */
