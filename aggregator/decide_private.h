@@ -6,6 +6,7 @@
 
 #include "aggregator/decide.h"
 #include "aggregator/judge.h"
+#include "aggregator/peers.h"
 #include "aggregator/ticks.h"
 #include "common/daemon/samples.h"
 
@@ -27,6 +28,10 @@ struct batch {
     bool released;                             /* sent, and `then` called */
     void (*then)(struct decide *d, void *arg); /* may be NULL: what waited for these orders */
     void *then_arg;
+};
+
+struct peer_voter {
+    char name[FO_NAME], region[FO_NAME];
 };
 
 struct published {
@@ -57,8 +62,12 @@ struct decide {
     bool asking_own, wants_own;
     struct note *held, **held_last; /* tellings by a list that is still to come */
     struct peer *peers;
-    uint64_t strange_words;
-    struct complaint peer_complaint;
+    struct peer_voter voters[FO_VOTERS]; /* [voter NAME] of the configuration */
+    uint8_t n_voters;
+    struct peer_hooks peer_hooks;
+    bool peers_fast;
+    uint64_t strange_words, strange_votes;
+    struct complaint peer_complaint, vote_complaint;
     /* decide_carry_io.c */
     struct batch *first, **last; /* in order; the first is being written, or to be written again */
     bool writing;
@@ -102,6 +111,10 @@ void carry_metrics(const struct decide *d, struct sink *out);
 void peers_load(struct decide *d, const struct config *c); /* again at each reload */
 void peers_free(struct decide *d);
 void peers_tick(struct decide *d, struct mono now);
+/* Who fills our words and hears those of others. Once, before the first tick. */
+void peers_hook(struct decide *d, const struct peer_hooks *h);
+/* Words every second instead of every five, while anything is in doubt. */
+void peers_fast(struct decide *d, bool fast);
 void peers_metrics(const struct decide *d, struct sink *out);
 /* This region and its peers, as JSON in the arena. */
 struct bytes peers_regions(const struct decide *d, struct arena *a);

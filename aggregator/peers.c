@@ -112,6 +112,13 @@ static int add_slo(void *arg, const char *slo, struct labels group, uint64_t goo
     return 0;
 }
 
+static void write_firing(const struct judge *j, cJSON *o)
+{
+    for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++)
+        cJSON_AddNumberToObject(o, severity_name((enum severity)s),
+                                alerts_firing(judge_alerts(j), (enum severity)s));
+}
+
 int peer_write(const struct peer_self *self, const struct judge *j, struct wall now, struct buf *json)
 {
     struct wall since = wall_add(now, span_s(-LOOK_BACK_S));
@@ -131,6 +138,9 @@ int peer_write(const struct peer_self *self, const struct judge *j, struct wall 
     cJSON_AddStringToObject(o, "slos_since", wall_text(since, text));
     (void)slos_tell(judge_slos(j), since, add_slo, &slos);
     cJSON_AddNumberToObject(o, "left_off", told.left_off + slos.left_off);
+    write_firing(j, cJSON_AddObjectToObject(o, "alerts"));
+    if (self->failover)
+        fo_word_write(self->failover, o);
     out = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (!out)
@@ -184,6 +194,27 @@ static int read_told(const cJSON *list, struct arena *a, struct peer_word *out, 
     return 0;
 }
 
+static void read_firing(const cJSON *o, struct peer_word *out)
+{
+    for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++) {
+        double n = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(o, severity_name((enum severity)s)));
+
+        out->firing[s] = n >= 0 && n <= UINT32_MAX ? (uint32_t)n : 0;
+    }
+}
+
+/* Mistakes in this part do not silence the rest: who tells what has to be known in any case. */
+static void read_failover(const cJSON *o, struct arena *a, struct peer_word *out)
+{
+    if (!cJSON_GetObjectItemCaseSensitive(o, "voter"))
+        return;
+    out->failover = arena_alloc(a, sizeof *out->failover);
+    if (!out->failover)
+        (void)err_set(&out->failover_error, ERR_NOMEM, "no memory");
+    else if (fo_word_read(o, out->failover, &out->failover_error) != 0)
+        out->failover = NULL;
+}
+
 int peer_read(struct bytes json, struct arena *a, struct peer_word *out, struct err *e)
 {
     cJSON *o = cJSON_ParseWithLength((const char *)json.p, json.n);
@@ -201,6 +232,8 @@ int peer_read(struct bytes json, struct arena *a, struct peer_word *out, struct 
     out->telling.region = arena_text(a, out->region, strlen(out->region));
     out->telling.telling = yes(o, "telling");
     out->slos = (uint32_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(o, "slos"));
+    read_firing(cJSON_GetObjectItemCaseSensitive(o, "alerts"), out);
+    read_failover(o, a, out);
     rc = out->telling.region ? read_told(cJSON_GetObjectItemCaseSensitive(o, "told"), a, out, e)
                              : err_set(e, ERR_NOMEM, "no memory");
     cJSON_Delete(o);

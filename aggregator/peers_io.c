@@ -1,5 +1,6 @@
-/* Peers on the decide thread: each is told every five seconds, by a client of its own, and what comes from one is taken in.
- * A peer that was not heard for 15 s is down. Words are kept for a day, one a minute of each peer. See peers.h. */
+/* Peers on the decide thread: each is told every five seconds, every second in doubt, by a client of its own, and what comes
+ * from one is taken in. A peer that was not heard for 15 s is down. Words are kept for a day, one a minute of each peer. See
+ * peers.h. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,11 +12,21 @@
 #include "common/net/http_client.h"
 #include "version.h"
 
-enum { EVERY_S = 5, TIMEOUT_S = 4, LOST_S = 15, KEEP_S = 60, BODY_MOST = 1 << 20, READ_MOST = 4 << 20 };
+enum {
+    EVERY_S = 5,
+    TIMEOUT_S = 4,
+    FAST_S = 1,
+    FAST_TIMEOUT_S = 2,
+    LOST_S = 15,
+    KEEP_S = 60,
+    BODY_MOST = 1 << 20,
+    READ_MOST = 4 << 20
+};
 
 struct peer {
     struct peer *next;
     struct decide *d;
+    uint8_t nth; /* of the peers that serve its region, in the configuration's order */
     char name[65], region[128], url[600], authorization[1100];
     struct http_client *client; /* NULL: its files cannot be read */
     struct http_call *call;
@@ -23,7 +34,8 @@ struct peer {
     int64_t skew_ms;                /* its clock minus ours, with the way */
     bool up, was_up;
     char host[256], version[32];
-    uint32_t slos, told;
+    uint32_t slos, told, firing[SEVERITY_CRITICAL + 1];
+    char voter[FO_NAME]; /* which stands there; "" none, or a strange one */
     uint64_t sends, failures, words;
     struct complaint complaint;
 };
@@ -79,11 +91,36 @@ static struct peer *find(struct peer *list, const char *name)
     return list;
 }
 
+static void load_voters(struct decide *d, const struct config *c)
+{
+    const struct section *s;
+
+    d->n_voters = 0;
+    for (size_t i = 0; (s = config_named(c, "voter", i)) != NULL && i < FO_VOTERS; i++) {
+        struct peer_voter *v = &d->voters[d->n_voters++];
+
+        (void)snprintf(v->name, sizeof v->name, "%s", section_label(s));
+        (void)snprintf(v->region, sizeof v->region, "%s", option_text(s, "region"));
+    }
+}
+
+/* How many before it serve the same region. */
+static uint8_t nth_of(const struct config *c, size_t i)
+{
+    const char *region = option_text(config_named(c, "peer", i), "region");
+    uint8_t n = 0;
+
+    for (size_t k = 0; k < i; k++)
+        n = (uint8_t)(n + (strcmp(option_text(config_named(c, "peer", k), "region"), region) == 0));
+    return n;
+}
+
 void peers_load(struct decide *d, const struct config *c)
 {
     struct peer *old = d->peers, *next, **at = &d->peers, *kept = NULL;
     const struct section *s;
 
+    load_voters(d, c);
     for (size_t i = 0; (s = config_named(c, "peer", i)) != NULL; i++) {
         struct peer *p = calloc(1, sizeof *p), *before = find(old, section_label(s));
 
@@ -95,6 +132,7 @@ void peers_load(struct decide *d, const struct config *c)
         }
         p->d = d;
         p->next = kept;
+        p->nth = nth_of(c, i);
         kept = p;
         (void)snprintf(p->name, sizeof p->name, "%s", section_label(s));
         (void)snprintf(p->region, sizeof p->region, "%s", option_text(s, "region"));
@@ -146,7 +184,7 @@ static void speak(struct peer *p, const struct buf *body)
                                    .body = body->data,
                                    .body_len = body->len,
                                    .idempotent = true,
-                                   .timeout = span_s(TIMEOUT_S)};
+                                   .timeout = span_s(p->d->peers_fast ? FAST_TIMEOUT_S : TIMEOUT_S)};
     struct err e = {0};
 
     p->sends++;
@@ -166,10 +204,34 @@ static void look(struct peer *p, struct mono now)
     p->was_up = p->up;
 }
 
+static bool write_word(struct decide *d, struct buf *body)
+{
+    struct peer_self self = {
+        .region = d->region, .host = d->host, .version = SB_VERSION, .telling = d->teller != NULL};
+    struct fo_word *w = d->peer_hooks.speak ? calloc(1, sizeof *w) : NULL;
+    bool good;
+
+    if (w)
+        d->peer_hooks.speak(d->peer_hooks.arg, w);
+    self.failover = w && *w->voter ? w : NULL;
+    good = peer_write(&self, d->judge, loop_wall(d->loop), body) == 0;
+    free(w);
+    return good;
+}
+
+void peers_hook(struct decide *d, const struct peer_hooks *h)
+{
+    d->peer_hooks = *h;
+}
+
+void peers_fast(struct decide *d, bool fast)
+{
+    d->peers_fast = fast;
+}
+
 void peers_tick(struct decide *d, struct mono now)
 {
-    const struct peer_self self = {
-        .region = d->region, .host = d->host, .version = SB_VERSION, .telling = d->teller != NULL};
+    const struct span every = span_ms((d->peers_fast ? FAST_S : EVERY_S) * 1000 - 50);
     struct buf body;
     bool written = false, good = false;
 
@@ -178,12 +240,11 @@ void peers_tick(struct decide *d, struct mono now)
     buf_init(&body, NULL, BODY_MOST);
     for (struct peer *p = d->peers; p; p = p->next) {
         look(p, now);
-        if (!p->client || p->call || d->ending ||
-            (p->tried.ns && mono_sub(now, p->tried).ns < span_ms(EVERY_S * 1000 - 50).ns))
+        if (!p->client || p->call || d->ending || (p->tried.ns && mono_sub(now, p->tried).ns < every.ns))
             continue;
         p->tried = now;
         if (!written)
-            good = peer_write(&self, d->judge, loop_wall(d->loop), &body) == 0;
+            good = write_word(d, &body);
         written = true;
         if (good)
             speak(p, &body);
@@ -205,16 +266,50 @@ static void drop_peer(struct note *n)
     free(n);
 }
 
-static struct peer *of_region(struct decide *d, const char *region)
+/* Who has spoken: of several that serve one region the one on this host, else one that was not heard yet. */
+static struct peer *of_region(struct decide *d, const char *region, const char *host)
 {
-    struct peer *p = d->peers;
+    struct peer *found = NULL;
 
-    while (p && strcmp(p->region, region) != 0)
-        p = p->next;
-    return p;
+    for (struct peer *p = d->peers; p; p = p->next) {
+        if (strcmp(p->region, region) != 0)
+            continue;
+        if (strcmp(p->host, host) == 0)
+            return p;
+        if (!found || (*found->host && !*p->host))
+            found = p;
+    }
+    return found;
 }
 
-static void take_word(struct decide *d, struct peer *p, const struct peer_word *w, struct bytes body)
+/* Whether the word is of a voter that stands where this peer does. */
+static bool is_voter(const struct decide *d, const struct peer *p, const char *voter)
+{
+    for (uint8_t i = 0; i < d->n_voters; i++)
+        if (strcmp(d->voters[i].name, voter) == 0)
+            return strcmp(d->voters[i].region, p->region) == 0;
+    return false;
+}
+
+/* Everything but a vote: a peer that is heard lives, whoever votes there. */
+static void take_vote(struct decide *d, struct peer *p, struct peer_word *w)
+{
+    if (w->failover && !is_voter(d, p, w->failover->voter)) {
+        (void)err_set(&w->failover_error, ERR_NOTFOUND, "no [voter %.64s] stands in region \"%.100s\"",
+                      w->failover->voter, p->region);
+        w->failover = NULL;
+    }
+    if (w->failover_error.code) {
+        d->strange_votes++;
+        COMPLAIN(d->log, &d->vote_complaint, loop_mono(d->loop), LOG_WARN, "peers",
+                 "a vote that is of no use", kv_s("peer", p->name), kv_e(&w->failover_error));
+    }
+    (void)snprintf(p->voter, sizeof p->voter, "%s", w->failover ? w->failover->voter : "");
+    if (d->peer_hooks.heard)
+        d->peer_hooks.heard(d->peer_hooks.arg, p->name, p->region, p->nth, w->failover);
+}
+
+static void take_word(struct decide *d, struct peer *p, struct peer_word *w, struct bytes body)
 {
     const struct moment m = decide_moment(d);
     struct batch *b = batch_new(d);
@@ -226,7 +321,9 @@ static void take_word(struct decide *d, struct peer *p, const struct peer_word *
     p->told = w->telling.n_told;
     memcpy(p->host, w->host, sizeof p->host);
     memcpy(p->version, w->version, sizeof p->version);
+    memcpy(p->firing, w->firing, sizeof p->firing);
     look(p, m.mono);
+    take_vote(d, p, w);
     if (!b)
         return;
     judge_peer(d->judge, &m, &w->telling, &b->orders);
@@ -246,7 +343,7 @@ static void run_peer(struct decide *d, struct note *n)
     struct peer *p = NULL;
 
     arena_init(&a, NULL, READ_MOST);
-    if (peer_read(x->body, &a, &w, &e) == 0 && !(p = of_region(d, w.region)))
+    if (peer_read(x->body, &a, &w, &e) == 0 && !(p = of_region(d, w.region, w.host)))
         (void)err_set(&e, ERR_NOTFOUND, "no [peer] serves region \"%.100s\"", w.region);
     if (p) {
         take_word(d, p, &w, x->body);
@@ -285,7 +382,7 @@ static cJSON *region_json(const char *region, bool own)
 
 static cJSON *peer_json(const struct peer *p, struct mono now)
 {
-    cJSON *o = region_json(p->region, false);
+    cJSON *o = region_json(p->region, false), *firing;
 
     cJSON_AddStringToObject(o, "peer", p->name);
     cJSON_AddBoolToObject(o, "up", p->up);
@@ -296,6 +393,11 @@ static cJSON *peer_json(const struct peer *p, struct mono now)
         cJSON_AddStringToObject(o, "version", p->version);
         cJSON_AddNumberToObject(o, "told", p->told);
         cJSON_AddNumberToObject(o, "objectives", p->slos);
+        if (*p->voter)
+            cJSON_AddStringToObject(o, "voter", p->voter);
+        firing = cJSON_AddObjectToObject(o, "alerts");
+        for (int s = SEVERITY_INFO; s <= SEVERITY_CRITICAL; s++)
+            cJSON_AddNumberToObject(firing, severity_name((enum severity)s), p->firing[s]);
     } else {
         cJSON_AddNullToObject(o, "heard_seconds");
         cJSON_AddNullToObject(o, "skew_seconds");
@@ -324,54 +426,59 @@ struct bytes peers_regions(const struct decide *d, struct arena *a)
     return out.p ? out : (struct bytes){NULL, 0};
 }
 
-void peers_metrics(const struct decide *d, struct sink *out)
-{
-    static const struct metric_row up = {"securebase_peer_up",
-                                         METRIC_GAUGE,
-                                         1,
-                                         1,
-                                         "peer region",
-                                         "Whether the peer was heard in the last 15 s."};
-    static const struct metric_row heard = {"securebase_peer_heard_seconds",
+static const struct metric_row up_row = {
+    "securebase_peer_up", METRIC_GAUGE, 1, 1, "peer region", "Whether the peer was heard in the last 15 s."};
+static const struct metric_row heard_row = {"securebase_peer_heard_seconds",
                                             METRIC_GAUGE,
                                             1,
                                             1,
                                             "peer region",
                                             "Time since the peer was heard; +Inf: never."};
-    static const struct metric_row skew = {
-        "securebase_peer_skew_seconds",
-        METRIC_GAUGE,
-        1,
-        1000,
-        "peer region",
-        "The peer's clock minus ours when its last word came, less the time that it took."};
-    static const struct metric_row words = {"securebase_peer_words_total",
+static const struct metric_row skew_row = {
+    "securebase_peer_skew_seconds",
+    METRIC_GAUGE,
+    1,
+    1000,
+    "peer region",
+    "The peer's clock minus ours when its last word came, less the time that it took."};
+static const struct metric_row words_row = {"securebase_peer_words_total",
                                             METRIC_COUNTER,
                                             1,
                                             1,
                                             "peer region result",
                                             "Words with the peer: heard, said, and not taken by it."};
-    static const struct metric_row strange = {
-        "securebase_peer_strange_words_total",
-        METRIC_COUNTER,
-        1,
-        1,
-        "",
-        "Words that could not be read, or of a region that no [peer] serves."};
+static const struct metric_row strange_row = {
+    "securebase_peer_strange_words_total",
+    METRIC_COUNTER,
+    1,
+    1,
+    "",
+    "Words that could not be read, or of a region that no [peer] serves."};
+static const struct metric_row votes_row = {
+    "securebase_peer_strange_votes_total",
+    METRIC_COUNTER,
+    1,
+    1,
+    "",
+    "Words whose part on failover could not be read, or of a voter that does not stand in that region."};
+
+void peers_metrics(const struct decide *d, struct sink *out)
+{
     const struct mono now = loop_mono(d->loop);
 
     for (const struct peer *p = d->peers; p; p = p->next) {
         struct text l[3] = {text_of(p->name), text_of(p->region), text_of("heard")};
 
-        sink_int(out, &up, l, p->up);
-        sink_real(out, &heard, l, p->heard.ns ? span_seconds(mono_sub(now, p->heard)) : (double)INFINITY);
+        sink_int(out, &up_row, l, p->up);
+        sink_real(out, &heard_row, l, p->heard.ns ? span_seconds(mono_sub(now, p->heard)) : (double)INFINITY);
         if (p->heard.ns)
-            sink_int(out, &skew, l, p->skew_ms);
-        sink_uint(out, &words, l, p->words);
+            sink_int(out, &skew_row, l, p->skew_ms);
+        sink_uint(out, &words_row, l, p->words);
         l[2] = text_of("said");
-        sink_uint(out, &words, l, p->sends);
+        sink_uint(out, &words_row, l, p->sends);
         l[2] = text_of("failed");
-        sink_uint(out, &words, l, p->failures);
+        sink_uint(out, &words_row, l, p->failures);
     }
-    sink_uint(out, &strange, NULL, d->strange_words);
+    sink_uint(out, &strange_row, NULL, d->strange_words);
+    sink_uint(out, &votes_row, NULL, d->strange_votes);
 }

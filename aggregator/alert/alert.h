@@ -75,6 +75,8 @@ int alerts_rules(const struct alerts *a,
 int alerts_explain(const struct alerts *a, const struct alert_input *in, const char *alert, struct buf *json,
                    struct err *e);
 
+/* How many fire, those that clear among them, by rules of this severity. */
+uint32_t alerts_firing(const struct alerts *a, enum severity severity);
 void alerts_metrics(const struct alerts *a,
                     struct sink *out); /* securebase_alerts{alert,severity,state}, evaluation cost, … */
 

@@ -116,6 +116,16 @@ static void put_rules(const struct alerts *a, struct sink *out)
     put(out, &muted_row, "limit", muted[MUTE_LIMIT]);
 }
 
+uint32_t alerts_firing(const struct alerts *a, enum severity severity)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < a->rules.n; i++)
+        if (a->states[i].rule->severity == severity)
+            n += a->states[i].count[ALERT_FIRING] + a->states[i].count[ALERT_CLEARING];
+    return n;
+}
+
 void alerts_metrics(const struct alerts *a, struct sink *out)
 {
     put_rules(a, out);

@@ -308,7 +308,7 @@ int fo_word_read(const cJSON *o, struct fo_word *out, struct err *e)
 
 const struct fo_word_service *fo_word_find(const struct fo_word *w, const char *service)
 {
-    for (uint8_t i = 0; i < w->n && i < FO_SERVICES; i++)
+    for (uint8_t i = 0; w && i < w->n && i < FO_SERVICES; i++)
         if (strcmp(w->service[i].service, service) == 0)
             return &w->service[i];
     return NULL;

@@ -66,7 +66,7 @@ void fo_word_put_vote(struct fo_word_service *s, const struct fo_names *n, uint8
  * none, or is no voter that we know. */
 bool fo_word_get_vote(const struct fo_word *w, const struct fo_word_service *s, const struct fo_names *n,
                       uint8_t n_regions, uint8_t n_voters, struct fo_vote *out);
-/* NULL when it says nothing of this service. */
+/* NULL when it (or no word: w may be NULL) says nothing of this service. */
 const struct fo_word_service *fo_word_find(const struct fo_word *w, const char *service);
 
 #endif
