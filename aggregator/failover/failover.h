@@ -231,6 +231,11 @@ enum fo_reason {
     FO_R_WINDOW,
     FO_R_CAP,  /* drills */
     FO_R_GRAY, /* users hurt, monitors split */
+    /* answers to commands alone */
+    FO_R_BUSY,     /* another command is being committed */
+    FO_R_NO_PLAN,  /* there is nothing to approve, abort, resume … */
+    FO_R_TOO_LATE, /* past the point of no return: only forward */
+    FO_R_INVALID,  /* a region, an action or a plan that is not meant */
     FO_REASONS
 };
 /* "quorum", one sentence, and the command that helps ("" none). Never NULL. */
@@ -256,7 +261,7 @@ struct fo_facts {
         writes_stopped_at; /* boot ms since when the active region's users write nothing; 0: not known to have stopped */
     int64_t bad_since;                 /* wall ms of the first bad user minute; 0 unknown */
     uint8_t others_moving, services;   /* services under way elsewhere; of how many: velocity */
-    uint8_t blocking_alarm, in_window; /* drills, failback */
+    uint8_t blocking_alarm, in_window; /* drills, failback; in_window also when no window is configured */
 };
 
 /* ---- events ---- */
@@ -294,7 +299,7 @@ enum fo_command {
     FO_C_SKIP,
     FO_C_ACK,
     FO_C_LOCK,
-    FO_C_UNLOCK,
+    FO_C_UNLOCK, /* with a region: takes its must_not back */
     FO_C_MUST_NOT,
     FO_C_MAINTENANCE,
     FO_C_AUTOMATION,
@@ -315,7 +320,7 @@ struct fo_order {
     uint64_t id;        /* answered by FO_DO_ANSWER */
     uint32_t epoch;         /* APPROVE, ABORT …: of the plan meant; 0: whichever is live */
     int64_t accept_loss_ms; /* -1 none */
-    int64_t until;          /* wall ms of a suppression's end; bounded to 24 h; 0: 4 h */
+    int64_t until;          /* wall ms of a suppression's end; bounded to 24 h; 0: 4 h; in the past: it ends now */
     char who[FO_WHO], why[FO_WHY];
 };
 
@@ -380,7 +385,8 @@ struct fo_effect {
     uint8_t on;
     uint8_t action, op; /* ACTION */
     uint8_t level;      /* PAGE: enum fo_page */
-    uint8_t from, to;   /* TELL: enum fo_state */
+    uint8_t from, to;   /* TELL, STORE: enum fo_state; PAGE: `to` is the state that it is about, FO_S_PREPARE: a move;
+                           TELL with from == to: a best-effort `action` failed with class `code` and is passed over */
     uint16_t row;       /* of the table: which rule ordered this; never 0 */
     uint16_t code;      /* ANSWER: 0 done, else enum fo_reason that forbids it */
     fo_reasons reasons;
@@ -431,7 +437,9 @@ struct fo_run {
     uint64_t id;
     int64_t next, until; /* boot ms: next attempt; patience */
     int32_t backoff;
-    uint8_t last; /* enum action_class of the last answer */
+    uint8_t last;    /* enum action_class of the last answer */
+    uint8_t settled; /* enum fo_phase that it has come to and that is not committed yet; FO_IDLE: none */
+    uint8_t tries, missed;
 };
 
 struct fo {
@@ -448,9 +456,17 @@ struct fo {
     struct fo_record record, next; /* committed; being committed */
     struct fo_run runs[FO_ACTIONS];
     struct fo_order pending; /* a command under way: answered when committed */
+    uint8_t pending_on;      /* 0 none, 1 waits, 2 stands in `next` */
+    uint8_t rung;            /* how the old region is fenced, as plan.fenced, before it is committed */
+    uint8_t was_down;        /* bit per region: hard down and not UP since */
+    uint8_t flaps;           /* changes from down to up that are not in the record yet */
+    int64_t suspect_at;      /* wall ms of the present doubt; 0 none */
+    int64_t gray_since;      /* boot ms */
     uint8_t fenced_region;   /* of the newest FO_E_FENCED */
     uint32_t fenced_epoch;
     fo_reasons reasons; /* why BLOCKED, STUCK, or not acting */
+    fo_reasons sticky;  /* of `reasons`: those that no gate sees and that an operator or health takes away */
+    fo_reasons told;    /* as on the page that stands */
     uint16_t row;       /* last rule that fired */
     uint16_t pages;     /* bit per page that stands */
     uint64_t seed;      /* of jitter */
