@@ -178,7 +178,8 @@ static void look_closely(struct fo_turn *t)
 {
     struct fo *s = t->s;
     bool moving = s->state >= FO_S_SUSPECT && s->state <= FO_S_TIDY;
-    bool fast = moving || (s->known && fo_plan_is_live(&s->record)) || fo_bit(s->tally.doubt, s->record.active);
+    bool fast =
+        moving || (s->known && fo_plan_is_live(&s->record)) || fo_bit(s->tally.doubt, s->record.active);
 
     if (fast != (s->fast != 0)) {
         s->fast = fast;

@@ -49,13 +49,16 @@ static struct verdict waits(void)
 
 static bool moves_now(const struct fo *s, enum fo_kind kind, uint8_t to)
 {
-    return fo_plan_is_live(&s->record) && s->record.plan.kind == kind && (to == FO_NONE || s->record.plan.to == to);
+    return fo_plan_is_live(&s->record) && s->record.plan.kind == kind &&
+           (to == FO_NONE || s->record.plan.to == to);
 }
 
 static struct verdict on_move(const struct fo_turn *t, const struct fo_order *o)
 {
     const struct fo *s = t->s;
-    enum fo_kind kind = o->command == FO_C_START ? FO_FAILOVER : o->command == FO_C_DRILL ? FO_DRILL : FO_SWITCHOVER;
+    enum fo_kind kind = o->command == FO_C_START   ? FO_FAILOVER
+                        : o->command == FO_C_DRILL ? FO_DRILL
+                                                   : FO_SWITCHOVER;
     uint8_t to = o->command == FO_C_FAILBACK ? 0 : o->region;
 
     if (to != FO_NONE && to >= t->c->n_regions)
@@ -90,7 +93,8 @@ static struct verdict on_abort(const struct fo_turn *t, const struct fo_order *o
     if (o->epoch != 0 && o->epoch != r->plan.epoch)
         return refused(FO_R_INVALID);
     if (!fo_plan_is_live(r))
-        return o->epoch != 0 && r->plan.ended != 0 && !r->plan.past_no_return ? done() : refused(FO_R_NO_PLAN);
+        return o->epoch != 0 && r->plan.ended != 0 && !r->plan.past_no_return ? done()
+                                                                              : refused(FO_R_NO_PLAN);
     if (o->command == FO_C_DRILL_ABORT && r->plan.kind != FO_DRILL)
         return refused(FO_R_NO_PLAN);
     if (r->plan.past_no_return || s->state == FO_S_PROMOTE)
@@ -105,7 +109,8 @@ static struct verdict on_unstick(const struct fo_turn *t, const struct fo_order 
 
     if (!fo_plan_is_live(&s->record))
         return refused(FO_R_NO_PLAN);
-    if ((o->epoch != 0 && o->epoch != s->record.plan.epoch) || (o->action != FO_NONE && o->action >= t->c->n_actions))
+    if ((o->epoch != 0 && o->epoch != s->record.plan.epoch) ||
+        (o->action != FO_NONE && o->action >= t->c->n_actions))
         return refused(FO_R_INVALID);
     if (s->state == FO_S_STUCK || (o->command == FO_C_RESUME && s->state == FO_S_FENCE && o->fenced_by_hand))
         return waits();
@@ -274,7 +279,8 @@ void fo_unstick(struct fo_turn *t)
     for (uint8_t i = 0; i < t->c->n_actions; i++) {
         bool open = p->phase[i] == FO_FAILED || p->phase[i] == FO_UNDOING || p->phase[i] == FO_INTENT;
 
-        if ((o->action != FO_NONE && o->action != i) || !open || (o->action == FO_NONE && !t->c->actions[i].required))
+        if ((o->action != FO_NONE && o->action != i) || !open ||
+            (o->action == FO_NONE && !t->c->actions[i].required))
             continue;
         if (o->command == FO_C_SKIP)
             p->phase[i] = FO_SKIPPED;

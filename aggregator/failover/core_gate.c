@@ -39,8 +39,8 @@ fo_reasons fo_gate_reasons(const struct fo_turn *t)
 {
     const struct fo *s = t->s;
     bool asked = fo_asked(s);
-    fo_reasons r = fo_gates(s, t->c, fo_gate_kind(s), fo_gate_to(t), asked ? s->pending.accept_loss_ms : -1, t->now,
-                            t->wall);
+    fo_reasons r = fo_gates(s, t->c, fo_gate_kind(s), fo_gate_to(t), asked ? s->pending.accept_loss_ms : -1,
+                            t->now, t->wall);
 
     if (asked) {
         r &= ~asked_away;

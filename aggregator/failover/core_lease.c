@@ -49,8 +49,7 @@ void fo_take_lease(struct fo_turn *t, const struct fo_event *e)
             lost(s);
         s->resigning = 0; /* somebody has taken it */
         break;
-    default: /* away: ask again in a second */
-        s->tried_at = t->now - t->c->t.keep + FO_SECOND;
+    default: /* away: ask again in a second */ s->tried_at = t->now - t->c->t.keep + FO_SECOND;
     }
 }
 

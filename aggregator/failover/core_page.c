@@ -9,7 +9,7 @@ struct page {
     uint8_t level;
 };
 static const struct page pages[] = {
-    {FO_S_SUSPECT, FO_PAGE_WARNING},  {FO_S_GRAY, FO_PAGE_CRITICAL},   {FO_S_BLOCKED, FO_PAGE_CRITICAL},
+    {FO_S_SUSPECT, FO_PAGE_WARNING},  {FO_S_GRAY, FO_PAGE_CRITICAL},  {FO_S_BLOCKED, FO_PAGE_CRITICAL},
     {FO_S_PREPARE, FO_PAGE_CRITICAL}, {FO_S_STUCK, FO_PAGE_CRITICAL}, {FO_S_FROZEN, FO_PAGE_CRITICAL},
 };
 enum { PAGES = sizeof pages / sizeof pages[0] };

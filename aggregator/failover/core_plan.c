@@ -123,13 +123,14 @@ fo_reasons fo_last_look(const struct fo_turn *t)
 {
     const struct fo *s = t->s;
     const struct fo_plan *p = &s->record.plan;
-    bool blind = t->c->gray_auto && !fo_bit(s->tally.up, p->from); /* begun for gray: fenced, nothing is seen of it */
+    bool blind =
+        t->c->gray_auto && !fo_bit(s->tally.up, p->from); /* begun for gray: fenced, nothing is seen of it */
     /* the fence ended the loss: not later than when this state was entered */
     int64_t fenced_at = s->state == FO_S_LASTLOOK ? s->entered : t->now;
     fo_reasons r = fo_gates(s, t->c, (enum fo_kind)p->kind, p->to, p->accepted_loss_ms, t->now, t->wall);
-    fo_reasons bind = FO_BIT(FO_R_QUORUM) | FO_BIT(FO_R_FAIL_STATIC) | FO_BIT(FO_R_LEASE) | FO_BIT(FO_R_STORE) |
-                      FO_BIT(FO_R_TILT) | FO_BIT(FO_R_PROMISED) | FO_BIT(FO_R_LOCKED) | FO_BIT(FO_R_TARGET_DOWN) |
-                      FO_BIT(FO_R_MUST_NOT) | FO_BIT(FO_R_ONE_REGION);
+    fo_reasons bind = FO_BIT(FO_R_QUORUM) | FO_BIT(FO_R_FAIL_STATIC) | FO_BIT(FO_R_LEASE) |
+                      FO_BIT(FO_R_STORE) | FO_BIT(FO_R_TILT) | FO_BIT(FO_R_PROMISED) | FO_BIT(FO_R_LOCKED) |
+                      FO_BIT(FO_R_TARGET_DOWN) | FO_BIT(FO_R_MUST_NOT) | FO_BIT(FO_R_ONE_REGION);
 
     if (p->automatic && !blind)
         bind |= FO_BIT(FO_R_NOT_DOWN);

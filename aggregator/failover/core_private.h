@@ -70,8 +70,8 @@ bool fo_step_over(const struct fo_turn *t, enum plan_step step);
 /* Of a required action of this step that failed; FO_R_NONE. */
 enum fo_reason fo_step_failed(const struct fo_turn *t, enum plan_step step);
 void fo_run_give_up(struct fo_turn *t, enum plan_step step); /* what is still open has failed */
-bool fo_undo_failed(const struct fo_turn *t);               /* of a required action */
-void fo_settle(struct fo_turn *t); /* what has settled goes into the draft */
+bool fo_undo_failed(const struct fo_turn *t);                /* of a required action */
+void fo_settle(struct fo_turn *t);                           /* what has settled goes into the draft */
 
 /* ---- core_plan.c ---- */
 void fo_plan_begin(struct fo_turn *t);
@@ -80,8 +80,8 @@ void fo_plan_undo(struct fo_turn *t);
 void fo_plan_end_undo(struct fo_turn *t);
 void fo_plan_stuck(struct fo_turn *t, enum fo_reason why);
 void fo_plan_hold(struct fo_turn *t);
-uint8_t fo_fenced(const struct fo_turn *t);    /* the rung that holds now, 0 none */
-bool fo_recovered(const struct fo_turn *t);    /* what the plan was begun for is over */
+uint8_t fo_fenced(const struct fo_turn *t);       /* the rung that holds now, 0 none */
+bool fo_recovered(const struct fo_turn *t);       /* what the plan was begun for is over */
 fo_reasons fo_last_look(const struct fo_turn *t); /* what forbids promoting */
 bool fo_plan_is_live(const struct fo_record *r);
 bool fo_validating(const struct fo_turn *t); /* good at this moment */
@@ -104,15 +104,12 @@ void fo_unstick(struct fo_turn *t);
 void fo_pages(struct fo_turn *t);
 
 /* ---- gates.c ---- */
-uint8_t fo_mode(const struct fo *s, const struct fo_config *c, int64_t wall); /* enum fo_automation in force */
+uint8_t fo_mode(const struct fo *s, const struct fo_config *c,
+                int64_t wall); /* enum fo_automation in force */
 bool fo_in_force(const struct fo_suppression *x, int64_t wall);
-fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t accepted, int64_t now);
+fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t accepted,
+                       int64_t now);
 bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind);
-enum {
-    FO_FLAP_STEP = 1000,
-    FO_FLAP_SUPPRESS = 2000,
-    FO_FLAP_REUSE = 750,
-    FO_FLAP_MOST = 12000
-};
+enum { FO_FLAP_STEP = 1000, FO_FLAP_SUPPRESS = 2000, FO_FLAP_REUSE = 750, FO_FLAP_MOST = 12000 };
 
 #endif

@@ -238,7 +238,8 @@ static bool ours(const struct fo *s)
 /* What has to be taken back and cannot: it stays as it is committed, for people. */
 static bool undo_failed(const struct fo_turn *t, uint8_t i)
 {
-    return t->s->record.plan.phase[i] == FO_UNDOING && t->s->runs[i].settled == FO_FAILED && t->c->actions[i].required;
+    return t->s->record.plan.phase[i] == FO_UNDOING && t->s->runs[i].settled == FO_FAILED &&
+           t->c->actions[i].required;
 }
 
 bool fo_undo_failed(const struct fo_turn *t)
@@ -307,8 +308,7 @@ bool fo_step_over(const struct fo_turn *t, enum plan_step step)
 enum fo_reason fo_step_failed(const struct fo_turn *t, enum plan_step step)
 {
     for (uint8_t i = 0; i < t->c->n_actions; i++) {
-        if (t->c->actions[i].step != step || !t->c->actions[i].required ||
-            fo_phase_now(t->s, i) != FO_FAILED)
+        if (t->c->actions[i].step != step || !t->c->actions[i].required || fo_phase_now(t->s, i) != FO_FAILED)
             continue;
         switch (t->s->runs[i].last) {
         case ACTION_CONFLICT: return FO_R_STEP_CONFLICT;

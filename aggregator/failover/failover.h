@@ -320,7 +320,7 @@ struct fo_order {
     uint64_t id;        /* answered by FO_DO_ANSWER */
     uint32_t epoch;         /* APPROVE, ABORT …: of the plan meant; 0: whichever is live */
     int64_t accept_loss_ms; /* -1 none */
-    int64_t until;          /* wall ms of a suppression's end; bounded to 24 h; 0: 4 h; in the past: it ends now */
+    int64_t until; /* wall ms of a suppression's end; bounded to 24 h; 0: 4 h; in the past: it ends now */
     char who[FO_WHO], why[FO_WHY];
 };
 
@@ -385,10 +385,11 @@ struct fo_effect {
     uint8_t on;
     uint8_t action, op; /* ACTION */
     uint8_t level;      /* PAGE: enum fo_page */
-    uint8_t from, to;   /* TELL, STORE: enum fo_state; PAGE: `to` is the state that it is about, FO_S_PREPARE: a move;
+    uint8_t from,
+        to; /* TELL, STORE: enum fo_state; PAGE: `to` is the state that it is about, FO_S_PREPARE: a move;
                            TELL with from == to: a best-effort `action` failed with class `code` and is passed over */
-    uint16_t row;       /* of the table: which rule ordered this; never 0 */
-    uint16_t code;      /* ANSWER: 0 done, else enum fo_reason that forbids it */
+    uint16_t row;  /* of the table: which rule ordered this; never 0 */
+    uint16_t code; /* ANSWER: 0 done, else enum fo_reason that forbids it */
     fo_reasons reasons;
     uint64_t id;        /* STORE, ACTION, ANSWER */
     int32_t timeout_ms; /* ACTION */

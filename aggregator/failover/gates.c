@@ -38,7 +38,8 @@ int32_t fo_flap(int32_t penalty, int64_t at, int64_t wall)
 /* Suppressed at 2000, free again below 750. */
 static bool flapping(const struct fo_record *r, int64_t wall)
 {
-    return fo_flap(r->flap, r->flap_at, wall) >= (r->flap >= FO_FLAP_SUPPRESS ? FO_FLAP_REUSE : FO_FLAP_SUPPRESS);
+    return fo_flap(r->flap, r->flap_at, wall) >=
+           (r->flap >= FO_FLAP_SUPPRESS ? FO_FLAP_REUSE : FO_FLAP_SUPPRESS);
 }
 
 static unsigned moves_within(const struct fo_record *r, int64_t seconds, int64_t wall)
@@ -111,7 +112,8 @@ static fo_reasons who_may(const struct fo *s, int64_t now, int64_t wall)
     return r;
 }
 
-static fo_reasons target_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t now, int64_t wall)
+static fo_reasons target_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t now,
+                             int64_t wall)
 {
     const struct fo_region_facts *f;
     fo_reasons r = 0;
@@ -132,7 +134,8 @@ static fo_reasons target_may(const struct fo *s, const struct fo_config *c, uint
                                FO_BIT(FO_R_PLACEMENT) | FO_BIT(FO_R_ACTION)));
 }
 
-fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t accepted, int64_t now)
+fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t accepted,
+                       int64_t now)
 {
     int64_t loss = fo_loss(s, c, to, now);
 
@@ -142,7 +145,8 @@ fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to
 }
 
 /* What holds for a failover that nobody has asked for. */
-static fo_reasons automation_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t now, int64_t wall)
+static fo_reasons automation_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t now,
+                                 int64_t wall)
 {
     const struct fo_record *rec = &s->record;
     fo_reasons r = 0;
@@ -169,7 +173,8 @@ static fo_reasons automation_may(const struct fo *s, const struct fo_config *c, 
     return r;
 }
 
-static fo_reasons planned_may(const struct fo *s, const struct fo_config *c, enum fo_kind kind, uint8_t to, int64_t now)
+static fo_reasons planned_may(const struct fo *s, const struct fo_config *c, enum fo_kind kind, uint8_t to,
+                              int64_t now)
 {
     bool home = kind == FO_SWITCHOVER && to == 0;
     fo_reasons r = 0;
@@ -186,7 +191,8 @@ static fo_reasons planned_may(const struct fo *s, const struct fo_config *c, enu
 fo_reasons fo_gates(const struct fo *s, const struct fo_config *c, enum fo_kind kind, uint8_t to,
                     int64_t accepted_loss_ms, int64_t now, int64_t wall)
 {
-    fo_reasons r = who_may(s, now, wall) | target_may(s, c, to, now, wall) | fo_loss_may(s, c, to, accepted_loss_ms, now);
+    fo_reasons r = who_may(s, now, wall) | target_may(s, c, to, now, wall) |
+                   fo_loss_may(s, c, to, accepted_loss_ms, now);
 
     if (c->fence_required && !fo_can_fence(c, s->record.active, kind))
         r |= FO_BIT(FO_R_NO_FENCE);

@@ -340,8 +340,8 @@ static void take_word(struct fo_turn *t)
 static bool fence_done(const struct fo_turn *t)
 {
     uint8_t rung = fo_fenced(t);
-    bool optional = !t->c->fence_required && (!fo_can_fence(t->c, t->s->record.plan.from, FO_FAILOVER) ||
-                                              stayed(t, t->c->t.fence));
+    bool optional = !t->c->fence_required &&
+                    (!fo_can_fence(t->c, t->s->record.plan.from, FO_FAILOVER) || stayed(t, t->c->t.fence));
 
     if (rung == 0 && !optional)
         return false;
@@ -485,7 +485,8 @@ static bool warm(struct fo_turn *t)
 }
 static bool warm_cap(struct fo_turn *t)
 {
-    return fo_quiet(t) && status(t) == FO_PLAN && t->s->record.plan.step == STEP_WARM && stayed(t, t->c->t.warm);
+    return fo_quiet(t) && status(t) == FO_PLAN && t->s->record.plan.step == STEP_WARM &&
+           stayed(t, t->c->t.warm);
 }
 static void give_up_warm(struct fo_turn *t)
 {
