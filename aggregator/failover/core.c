@@ -147,8 +147,7 @@ static void enter(struct fo_turn *t, const struct fo_row *row, const struct fo_r
     struct fo_effect *e;
 
     s->row = row->number;
-    if (rule->then)
-        rule->then(t);
+    rule->then(t);
     e = fo_emit(t, FO_DO_TELL);
     e->from = row->from;
     e->to = row->to;

@@ -14,7 +14,7 @@ struct fo_turn {
     bool dirty;
 };
 
-/* What a row does besides telling and moving: `when` decides, `then` (may be NULL) writes the draft. */
+/* What a row does besides telling and moving: `when` decides, `then` writes the draft. */
 struct fo_rule {
     bool (*when)(struct fo_turn *t);
     void (*then)(struct fo_turn *t);

@@ -1,5 +1,5 @@
 /* The core's ways from a region that dies to users in another one. */
-#include "fo_rig.h"
+#include "tests/unit/fo_rig.h"
 
 static void path_of_a_failover(void **state)
 {
@@ -24,7 +24,7 @@ static void path_of_a_failover(void **state)
         assert_int_equal(w->record.plan.phase[i], FO_DONE);
     assert_int_equal(w->record.plan.phase[A_CATCHUP], FO_IDLE);
     assert_true(rig_until(w, FO_S_STEADY, 1900000));
-    assert_int_equal(w->visits, sizeof path);
+    assert_true(w->visits >= (int)sizeof path); /* then it resigns: it stands in the active region now */
     for (size_t i = 0; i < sizeof path; i++)
         assert_int_equal(w->states[i], path[i]);
     for (unsigned i = 0; i < FO_STATES; i++)
