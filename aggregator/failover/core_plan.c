@@ -78,6 +78,11 @@ void fo_plan_begin(struct fo_turn *t)
     fo_run_clear(s);
 }
 
+bool fo_target_up(const struct fo_turn *t)
+{
+    return fo_bit(t->s->tally.up, t->s->record.plan.to);
+}
+
 static bool proved(const struct fo_turn *t)
 {
     const struct fo *s = t->s;
@@ -145,7 +150,7 @@ bool fo_validating(const struct fo_turn *t)
 {
     const struct fo *s = t->s;
 
-    if (!fo_bit(s->tally.up, s->record.plan.to))
+    if (!fo_target_up(t))
         return false;
     for (uint8_t i = 0; i < t->c->n_actions; i++) {
         uint8_t phase = s->record.plan.phase[i];
@@ -233,7 +238,7 @@ static void write_step(struct fo_turn *t, enum plan_step step)
 {
     struct fo_record *r;
 
-    if (!fo_can_write(t) || t->dirty)
+    if (!fo_can_write(t))
         return;
     fo_settle(t);
     r = fo_draft(t);
@@ -258,7 +263,7 @@ static void write_fence(struct fo_turn *t)
 {
     struct fo_record *r;
 
-    if (!fo_can_write(t) || t->dirty)
+    if (!fo_can_write(t))
         return;
     fo_settle(t);
     r = fo_draft(t);
@@ -273,8 +278,7 @@ static void drive_step(struct fo_turn *t, enum plan_step step)
         return;
     if (step == STEP_CATCHUP)
         write_fence(t);
-    if (step != STEP_CATCHUP || t->s->record.plan.fenced_at != 0)
-        write_step(t, step);
+    write_step(t, step);
     fo_run_step(t, step);
 }
 
@@ -283,7 +287,7 @@ static void drive_undo(struct fo_turn *t)
     if (t->s->record.status != FO_UNDO_STATUS)
         return;
     fo_run_undo(t);
-    if (!fo_can_write(t) || t->dirty || fo_undo_failed(t))
+    if (!fo_can_write(t) || fo_undo_failed(t))
         return;
     fo_settle(t);
     if (undone(t))

@@ -70,8 +70,9 @@ bool fo_step_over(const struct fo_turn *t, enum plan_step step);
 /* Of a required action of this step that failed; FO_R_NONE. */
 enum fo_reason fo_step_failed(const struct fo_turn *t, enum plan_step step);
 void fo_run_give_up(struct fo_turn *t, enum plan_step step); /* what is still open has failed */
-bool fo_undo_failed(const struct fo_turn *t);                /* of a required action */
-void fo_settle(struct fo_turn *t);                           /* what has settled goes into the draft */
+/* What has to be taken back and cannot: why; FO_R_NONE. */
+enum fo_reason fo_undo_failed(const struct fo_turn *t);
+void fo_settle(struct fo_turn *t); /* what has settled goes into the draft */
 
 /* ---- core_plan.c ---- */
 void fo_plan_begin(struct fo_turn *t);
@@ -81,6 +82,7 @@ void fo_plan_end_undo(struct fo_turn *t);
 void fo_plan_stuck(struct fo_turn *t, enum fo_reason why);
 void fo_plan_hold(struct fo_turn *t);
 uint8_t fo_fenced(const struct fo_turn *t);       /* the rung that holds now, 0 none */
+bool fo_target_up(const struct fo_turn *t);       /* a majority says so now */
 bool fo_recovered(const struct fo_turn *t);       /* what the plan was begun for is over */
 fo_reasons fo_last_look(const struct fo_turn *t); /* what forbids promoting */
 bool fo_plan_is_live(const struct fo_record *r);

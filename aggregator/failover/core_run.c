@@ -87,7 +87,7 @@ static void settle(struct fo_turn *t, struct fo_run *r, enum fo_phase phase)
     uint8_t i = (uint8_t)(r - t->s->runs);
 
     r->settled = (uint8_t)phase;
-    if (phase == FO_FAILED && !t->c->actions[i].required)
+    if (phase == FO_FAILED && !t->c->actions[i].required && t->s->record.plan.phase[i] == FO_INTENT)
         pass_over(t, i);
 }
 
@@ -206,6 +206,8 @@ static void start(struct fo_turn *t, uint8_t i)
         return;
     if (!reads && (t->now < s->first_effect || t->now < s->promised_until))
         return;
+    if (r->op == ACTION_APPLY && t->c->actions[i].step == STEP_SWITCH && !fo_target_up(t))
+        return; /* users are never sent to where a majority does not see them served */
     r->flying = 1;
     r->id = ++s->ids;
     if (!reads && r->tries < UINT8_MAX)
@@ -225,6 +227,8 @@ static void run(struct fo_turn *t, uint8_t i)
 
     if (r->until == 0)
         arm(t, i, validate ? ACTION_PROBE : ACTION_APPLY);
+    if (t->c->actions[i].step == STEP_SWITCH && !fo_target_up(t))
+        r->until = t->now + t->c->actions[i].patience_ms;
     if (r->settled == FO_IDLE && !r->flying && t->now >= r->until && !validate)
         settle(t, r, FO_FAILED);
     start(t, i);
@@ -235,19 +239,28 @@ static bool ours(const struct fo *s)
     return s->known && !s->reading && fencing_cmp(s->record.token, s->token) == 0;
 }
 
-/* What has to be taken back and cannot: it stays as it is committed, for people. */
-static bool undo_failed(const struct fo_turn *t, uint8_t i)
+static enum fo_reason reason_of(uint8_t class)
 {
-    return t->s->record.plan.phase[i] == FO_UNDOING && t->s->runs[i].settled == FO_FAILED &&
-           t->c->actions[i].required;
+    switch (class) {
+    case ACTION_CONFLICT: return FO_R_STEP_CONFLICT;
+    case ACTION_DENIED: return FO_R_STEP_DENIED;
+    default: return FO_R_STEP_FAILED;
+    }
 }
 
-bool fo_undo_failed(const struct fo_turn *t)
+/* Required or not on the way there: what stays done keeps the old region from serving. It stays as it is committed, for
+ * people. */
+static bool undo_failed(const struct fo_turn *t, uint8_t i)
+{
+    return t->s->record.plan.phase[i] == FO_UNDOING && t->s->runs[i].settled == FO_FAILED;
+}
+
+enum fo_reason fo_undo_failed(const struct fo_turn *t)
 {
     for (uint8_t i = 0; i < t->c->n_actions; i++)
         if (undo_failed(t, i))
-            return true;
-    return false;
+            return reason_of(t->s->runs[i].last);
+    return FO_R_NONE;
 }
 
 void fo_settle(struct fo_turn *t)
@@ -307,14 +320,8 @@ bool fo_step_over(const struct fo_turn *t, enum plan_step step)
 
 enum fo_reason fo_step_failed(const struct fo_turn *t, enum plan_step step)
 {
-    for (uint8_t i = 0; i < t->c->n_actions; i++) {
-        if (t->c->actions[i].step != step || !t->c->actions[i].required || fo_phase_now(t->s, i) != FO_FAILED)
-            continue;
-        switch (t->s->runs[i].last) {
-        case ACTION_CONFLICT: return FO_R_STEP_CONFLICT;
-        case ACTION_DENIED: return FO_R_STEP_DENIED;
-        default: return FO_R_STEP_FAILED;
-        }
-    }
+    for (uint8_t i = 0; i < t->c->n_actions; i++)
+        if (t->c->actions[i].step == step && t->c->actions[i].required && fo_phase_now(t->s, i) == FO_FAILED)
+            return reason_of(t->s->runs[i].last);
     return FO_R_NONE;
 }

@@ -176,11 +176,11 @@ bool when_undone(struct fo_turn *t)
 }
 bool when_undo_failed(struct fo_turn *t)
 {
-    return fo_quiet(t) && status(t) == FO_UNDO_STATUS && fo_undo_failed(t);
+    return fo_quiet(t) && status(t) == FO_UNDO_STATUS && fo_undo_failed(t) != FO_R_NONE;
 }
 void then_stuck_undo(struct fo_turn *t)
 {
-    fo_plan_stuck(t, FO_R_STEP_FAILED);
+    fo_plan_stuck(t, fo_undo_failed(t));
     for (unsigned i = 0; i < FO_ACTIONS; i++)
         t->s->runs[i].settled = FO_IDLE;
 }
@@ -228,7 +228,7 @@ void then_stuck_warm(struct fo_turn *t)
 }
 bool when_tested(struct fo_turn *t)
 {
-    return over(t, STEP_TEST);
+    return over(t, STEP_TEST) && fo_target_up(t);
 }
 bool when_test_failed(struct fo_turn *t)
 {
@@ -241,6 +241,15 @@ void then_stuck_test(struct fo_turn *t)
 bool when_switched(struct fo_turn *t)
 {
     return over(t, STEP_SWITCH) && t->s->record.active == t->s->record.plan.to;
+}
+/* In TEST or SWITCH: nobody is sent to where a majority does not see users served. */
+bool when_target_down(struct fo_turn *t)
+{
+    return fo_quiet(t) && status(t) == FO_PLAN && !fo_target_up(t) && stayed(t, t->c->t.validate_most);
+}
+void then_stuck_target(struct fo_turn *t)
+{
+    fo_plan_stuck(t, FO_R_TARGET_DOWN);
 }
 bool when_switch_failed(struct fo_turn *t)
 {

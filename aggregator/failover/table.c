@@ -151,11 +151,13 @@
     PAST(X, TEST)                                                                                                     \
     X(470, TEST, SWITCH, tested, nothing, "tested", "The target writes and reads.")                                   \
     X(471, TEST, STUCK, test_failed, stuck_test, "test_failed", "The target does not write and read.")                \
+    X(472, TEST, STUCK, target_down, stuck_target, "target_down", "The target is not up: nobody is sent there.")      \
     ANY_SETTLED(X, SWITCH)                                                                                            \
     ANY_OTHERWISE(X, SWITCH)                                                                                          \
     PAST(X, SWITCH)                                                                                                   \
     X(480, SWITCH, VALIDATE, switched, nothing, "switched", "Users are sent to the target.")                          \
     X(481, SWITCH, STUCK, switch_failed, stuck_switch, "switch_failed", "Users cannot be sent to the target.")        \
+    X(482, SWITCH, STUCK, target_down, stuck_target, "target_down", "The target is not up: nobody is sent there.")    \
     ANY_SETTLED(X, VALIDATE)                                                                                          \
     ANY_OTHERWISE(X, VALIDATE)                                                                                        \
     PAST(X, VALIDATE)                                                                                                 \
