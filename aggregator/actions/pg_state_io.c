@@ -1,0 +1,536 @@
+/* What is true of one PostgreSQL server, read in one statement wherever it can be, and the figures of a pair.
+ *
+ * A primary without news says so every wal_sender_timeout/2, and a standby asks for it after wal_receiver_timeout/2: so
+ * long, and 5 s, a quiet primary may stay silent before its standby counts as one that does not hear it. */
+#include "aggregator/actions/pg_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SILENCE_MS = 30000, SILENCE_MORE_MS = 5000, PRIMARY_MS = 2000 };
+
+#define EPOCH_MS(t) "(extract(epoch from " t ") * 1000)::bigint"
+#define BYTES(lsn)  "((" lsn ") - '0/0'::pg_lsn)::bigint"
+
+static const char
+    state_sql[] =
+        "select r.on, (select system_identifier from pg_control_system()), " EPOCH_MS(
+            "clock_timestamp()") ","
+                                 " case when r.on then w.received_tli else ('x' || "
+                                 "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,"
+                                 " " BYTES(
+                                     "case when r.on then greatest(pg_last_wal_receive_lsn(), "
+                                     "pg_last_wal_replay_lsn())"
+                                     " else pg_current_wal_flush_lsn() end") ","
+                                                                             " " BYTES("pg_last_wal_replay_"
+                                                                                       "lsn()") ","
+                                                                                                " case when "
+                                                                                                "r.on "
+                                                                                                "then"
+                                                                                                " " EPOCH_MS(
+                                                                                                    "pg_last_"
+                                                                                                    "xact_"
+                                                                                                    "replay_"
+                                                                                                    "timestam"
+                                                                                                    "p()") " "
+                                                                                                           "e"
+                                                                                                           "n"
+                                                                                                           "d"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "c"
+                                                                                                           "a"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           " "
+                                                                                                           "w"
+                                                                                                           "h"
+                                                                                                           "e"
+                                                                                                           "n"
+                                                                                                           " "
+                                                                                                           "r"
+                                                                                                           "."
+                                                                                                           "o"
+                                                                                                           "n"
+                                                                                                           " "
+                                                                                                           "t"
+                                                                                                           "h"
+                                                                                                           "e"
+                                                                                                           "n"
+                                                                                                           " "
+                                                                                                           "p"
+                                                                                                           "g"
+                                                                                                           "_"
+                                                                                                           "i"
+                                                                                                           "s"
+                                                                                                           "_"
+                                                                                                           "w"
+                                                                                                           "a"
+                                                                                                           "l"
+                                                                                                           "_"
+                                                                                                           "r"
+                                                                                                           "e"
+                                                                                                           "p"
+                                                                                                           "l"
+                                                                                                           "a"
+                                                                                                           "y"
+                                                                                                           "_"
+                                                                                                           "p"
+                                                                                                           "a"
+                                                                                                           "u"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           "d"
+                                                                                                           "("
+                                                                                                           ")"
+                                                                                                           " "
+                                                                                                           "e"
+                                                                                                           "l"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           " "
+                                                                                                           "f"
+                                                                                                           "a"
+                                                                                                           "l"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           " "
+                                                                                                           "e"
+                                                                                                           "n"
+                                                                                                           "d"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "d"
+                                                                                                           "."
+                                                                                                           "d"
+                                                                                                           "a"
+                                                                                                           "t"
+                                                                                                           "a"
+                                                                                                           "l"
+                                                                                                           "l"
+                                                                                                           "o"
+                                                                                                           "w"
+                                                                                                           "c"
+                                                                                                           "o"
+                                                                                                           "n"
+                                                                                                           "n"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "p"
+                                                                                                           "g"
+                                                                                                           "_"
+                                                                                                           "h"
+                                                                                                           "a"
+                                                                                                           "s"
+                                                                                                           "_"
+                                                                                                           "r"
+                                                                                                           "o"
+                                                                                                           "l"
+                                                                                                           "e"
+                                                                                                           "("
+                                                                                                           "d"
+                                                                                                           "."
+                                                                                                           "d"
+                                                                                                           "a"
+                                                                                                           "t"
+                                                                                                           "d"
+                                                                                                           "b"
+                                                                                                           "a"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "'"
+                                                                                                           "u"
+                                                                                                           "s"
+                                                                                                           "a"
+                                                                                                           "g"
+                                                                                                           "e"
+                                                                                                           "'"
+                                                                                                           ")"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "c"
+                                                                                                           "o"
+                                                                                                           "a"
+                                                                                                           "l"
+                                                                                                           "e"
+                                                                                                           "s"
+                                                                                                           "c"
+                                                                                                           "e"
+                                                                                                           "("
+                                                                                                           "s"
+                                                                                                           "h"
+                                                                                                           "o"
+                                                                                                           "b"
+                                                                                                           "j"
+                                                                                                           "_"
+                                                                                                           "d"
+                                                                                                           "e"
+                                                                                                           "s"
+                                                                                                           "c"
+                                                                                                           "r"
+                                                                                                           "i"
+                                                                                                           "p"
+                                                                                                           "t"
+                                                                                                           "i"
+                                                                                                           "o"
+                                                                                                           "n"
+                                                                                                           "("
+                                                                                                           "d"
+                                                                                                           "."
+                                                                                                           "o"
+                                                                                                           "i"
+                                                                                                           "d"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "'"
+                                                                                                           "p"
+                                                                                                           "g"
+                                                                                                           "_"
+                                                                                                           "d"
+                                                                                                           "a"
+                                                                                                           "t"
+                                                                                                           "a"
+                                                                                                           "b"
+                                                                                                           "a"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           "'"
+                                                                                                           ")"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "'"
+                                                                                                           "'"
+                                                                                                           ")"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "c"
+                                                                                                           "u"
+                                                                                                           "r"
+                                                                                                           "r"
+                                                                                                           "e"
+                                                                                                           "n"
+                                                                                                           "t"
+                                                                                                           "_"
+                                                                                                           "s"
+                                                                                                           "e"
+                                                                                                           "t"
+                                                                                                           "t"
+                                                                                                           "i"
+                                                                                                           "n"
+                                                                                                           "g"
+                                                                                                           "("
+                                                                                                           "'"
+                                                                                                           "s"
+                                                                                                           "y"
+                                                                                                           "n"
+                                                                                                           "c"
+                                                                                                           "h"
+                                                                                                           "r"
+                                                                                                           "o"
+                                                                                                           "n"
+                                                                                                           "o"
+                                                                                                           "u"
+                                                                                                           "s"
+                                                                                                           "_"
+                                                                                                           "s"
+                                                                                                           "t"
+                                                                                                           "a"
+                                                                                                           "n"
+                                                                                                           "d"
+                                                                                                           "b"
+                                                                                                           "y"
+                                                                                                           "_"
+                                                                                                           "n"
+                                                                                                           "a"
+                                                                                                           "m"
+                                                                                                           "e"
+                                                                                                           "s"
+                                                                                                           "'"
+                                                                                                           ")"
+                                                                                                           " "
+                                                                                                           "<"
+                                                                                                           ">"
+                                                                                                           " "
+                                                                                                           "'"
+                                                                                                           "'"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "("
+                                                                                                           "w"
+                                                                                                           "."
+                                                                                                           "p"
+                                                                                                           "i"
+                                                                                                           "d"
+                                                                                                           " "
+                                                                                                           "i"
+                                                                                                           "s"
+                                                                                                           " "
+                                                                                                           "n"
+                                                                                                           "o"
+                                                                                                           "t"
+                                                                                                           " "
+                                                                                                           "n"
+                                                                                                           "u"
+                                                                                                           "l"
+                                                                                                           "l"
+                                                                                                           ")"
+                                                                                                           ","
+                                                                                                           " "
+                                                                                                           "("
+                                                                                                           "w"
+                                                                                                           "."
+                                                                                                           "s"
+                                                                                                           "t"
+                                                                                                           "a"
+                                                                                                           "t"
+                                                                                                           "u"
+                                                                                                           "s"
+                                                                                                           " "
+                                                                                                           "="
+                                                                                                           " "
+                                                                                                           "'"
+                                                                                                           "s"
+                                                                                                           "t"
+                                                                                                           "r"
+                                                                                                           "e"
+                                                                                                           "a"
+                                                                                                           "m"
+                                                                                                           "i"
+                                                                                                           "n"
+                                                                                                           "g"
+                                                                                                           "'"
+                                                                                                           ")"
+                                                                                                           ","
+                                                                                                           " " EPOCH_MS(
+                                                                                                               "w.last_msg_send_time") ","
+                                                                                                                                       " " EPOCH_MS("w.last_msg_receipt_time") ", " BYTES(
+                                                                                                                                           "w.latest_end_lsn") ","
+                                                                                                                                                               " (select setting::bigint from pg_settings where name = 'wal_receiver_timeout'),"
+                                                                                                                                                               " coalesce(has_table_privilege(to_regclass($2), 'select'), false),"
+                                                                                                                                                               " coalesce(has_table_privilege(to_regclass($3), 'select'), false)"
+                                                                                                                                                               " from (select pg_is_in_recovery() as on) r join pg_database d on d.datname = $1"
+                                                                                                                                                               " left join pg_stat_wal_receiver w on true";
+
+static void read_mark(const char *comment, struct pg_state *s)
+{
+    const char *mark = strstr(comment, "[securebase ");
+    struct fencing token;
+    uint32_t epoch;
+
+    if (!mark || !action_mark_parse(mark, &epoch, &token))
+        return;
+    s->fenced = strstr(mark, " fenced]") != NULL;
+    s->token = token;
+    s->epoch = epoch;
+}
+
+void pg_mark(const char *old, const char *mark, const char *word, char *out, size_t cap)
+{
+    const char *begin = strstr(old, "[securebase "), *end = begin ? strchr(begin, ']') : NULL;
+    size_t n = begin && end ? (size_t)(begin - old) : strlen(old);
+
+    while (n > 0 && old[n - 1] == ' ')
+        n--;
+    (void)snprintf(out, cap, "%.*s%s[securebase %s %s]", (int)n, old, n ? " " : "", mark, word);
+}
+
+static bool read_tables(struct pg *p, const struct action_target *t, bool beats, bool epochs,
+                        const char *service, struct pg_state *s)
+{
+    char sql[PG_SQL];
+    PGresult *r;
+
+    if (beats) {
+        (void)snprintf(sql, sizeof sql, "select " EPOCH_MS("max(at)") " from %s.heartbeat", t->schema);
+        if (!(r = pg_ask(p, sql, 0, NULL)))
+            return false;
+        s->beat_ms = pg_number(r, 0, 0, -1);
+        PQclear(r);
+    }
+    if (epochs) {
+        (void)snprintf(sql, sizeof sql,
+                       "select epoch, store, rev from %s.epoch where service = $1 "
+                       "order by store desc, rev desc limit 1",
+                       t->schema);
+        if (!(r = pg_ask(p, sql, 1, &service)))
+            return false;
+        struct fencing row = {(uint64_t)pg_number(r, 0, 1, 0), (uint64_t)pg_number(r, 0, 2, 0)};
+
+        if (PQntuples(r) && fencing_cmp(row, s->token) >= 0) {
+            s->token = row;
+            s->epoch = (uint32_t)pg_number(r, 0, 0, 0);
+        }
+        PQclear(r);
+    }
+    return true;
+}
+
+bool pg_look(struct pg *p, const struct action_target *t, struct pg_state *s)
+{
+    char beats[PG_NAME * 2], epochs[PG_NAME * 2];
+    const char *values[] = {t->database, beats, epochs};
+    PGresult *r;
+    bool ok;
+
+    *s = (struct pg_state){.known = false, .end = -1, .replayed = -1, .xact_ms = -1, .beat_ms = -1};
+    (void)snprintf(beats, sizeof beats, "%s.heartbeat", t->schema);
+    (void)snprintf(epochs, sizeof epochs, "%s.epoch", t->schema);
+    r = pg_ask(p, state_sql, 3, values);
+    if (!r)
+        return false;
+    if (PQntuples(r) != 1) {
+        p->fault = PG_REFUSED;
+        (void)snprintf(p->said, sizeof p->said, "there is no database %.64s", t->database);
+        PQclear(r);
+        return false;
+    }
+    s->in_recovery = pg_true(r, 0, 0);
+    s->system = strtoull(PQgetvalue(r, 0, 1), NULL, 10);
+    s->now_ms = pg_number(r, 0, 2, 0);
+    s->timeline = pg_number(r, 0, 3, -1);
+    s->end = pg_number(r, 0, 4, -1);
+    s->replayed = pg_number(r, 0, 5, -1);
+    s->xact_ms = pg_number(r, 0, 6, -1);
+    s->paused = pg_true(r, 0, 7);
+    s->open = pg_true(r, 0, 8);
+    s->owner = pg_true(r, 0, 9);
+    read_mark(PQgetvalue(r, 0, 10), s);
+    s->wait_names = pg_true(r, 0, 11);
+    s->receiver = s->in_recovery && pg_true(r, 0, 12);
+    s->streaming = pg_true(r, 0, 13);
+    s->sent_ms = pg_number(r, 0, 14, -1);
+    s->heard_ms = pg_number(r, 0, 15, -1);
+    s->told = pg_number(r, 0, 16, -1);
+    s->silence_ms = pg_number(r, 0, 17, 0) / 2;
+    if (s->silence_ms <= 0)
+        s->silence_ms = SILENCE_MS;
+    s->silence_ms += SILENCE_MORE_MS;
+    ok = read_tables(p, t, pg_true(r, 0, 18), pg_true(r, 0, 19), t->service, s);
+    PQclear(r);
+    s->known = ok;
+    return ok;
+}
+
+/* Only a standby without which nothing is acknowledged has every acknowledged write: it is streaming, and the primary waits
+ * for all of the names that are listed, whoever else may be down. Roles and databases with another synchronous_commit
+ * void it; single sessions that ask for less cannot be seen. */
+bool pg_synchronous(struct pg *p, const char *standby)
+{
+    static const char sql[] =
+        "select current_setting('synchronous_standby_names'),"
+        " current_setting('synchronous_commit') in ('on', 'remote_apply')"
+        " and not exists (select from pg_db_role_setting s, unnest(s.setconfig) c"
+        "  where c ~ '^synchronous_commit=' and c !~ '=(on|remote_apply)$')"
+        " and (select count(*) = 1 and bool_and(state = 'streaming' and sync_state in ('sync', 'quorum'))"
+        "  from pg_stat_replication where application_name = $1)";
+    PGresult *r;
+    bool ok;
+
+    if (!standby)
+        return false;
+    r = pg_ask(p, sql, 1, &standby);
+    if (!r)
+        return false;
+    ok = pg_true(r, 0, 1) && pg_waits_for_all(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return ok;
+}
+
+/* A row each few seconds, so that the age of what a standby has replayed can be told while nobody else writes. It waits for
+ * no standby, and for no lock. */
+bool pg_beat(struct pg *p, const struct action_target *t, const struct action_order *o)
+{
+    char sql[PG_SQL];
+    const char *values[] = {o->service, o->from};
+    bool ok;
+
+    (void)snprintf(
+        sql, sizeof sql,
+        "insert into %s.heartbeat as h (service, region, seq, at) values ($1, $2, 1, clock_timestamp())"
+        " on conflict (service) do update set region = $2, seq = h.seq + 1, at = clock_timestamp()",
+        t->schema);
+    ok = pg_do(p, "set synchronous_commit = local", 0, NULL) && pg_do(p, sql, 2, values);
+    (void)(ok && pg_do(p, "reset synchronous_commit", 0, NULL));
+    return ok;
+}
+
+/* ---- a pair ---- */
+
+static const char *standby_name(const struct action_target *t, const char *region)
+{
+    for (size_t i = 0; i < t->n_regions; i++)
+        if (strcmp(t->regions[i].region, region) == 0)
+            return t->regions[i].standby;
+    return NULL;
+}
+
+/* The primary comes first, so that what the standby has is compared with something older. A dead one costs two seconds. */
+static void ask_primary(const struct action_target *t, const struct action_order *o, struct mono until,
+                        struct pg_state *primary, struct action_result *out)
+{
+    struct mono soon = mono_add(clock_mono(), span_ms(PRIMARY_MS));
+    struct pg p;
+
+    *primary = (struct pg_state){.known = false};
+    if (!*o->from || strcmp(o->from, o->to) == 0)
+        return;
+    if (pg_reach(&p, t, o->from, mono_before(soon, until) ? soon : until)) {
+        if (pg_look(&p, t, primary) && !primary->in_recovery) {
+            out->synchronous = pg_synchronous(&p, standby_name(t, o->to));
+            if (t->heartbeat && primary->open && !p.closed)
+                (void)pg_beat(&p, t,
+                              o); /* may fail for want of rights: then there is none, and the lag says so */
+        }
+    }
+    pg_close(&p);
+}
+
+static void see(const struct pg_state *a, const struct pg_state *b, struct action_result *out)
+{
+    char lag[48] = "lag unknown", behind[48] = "";
+
+    if (out->have_lag)
+        (void)snprintf(lag, sizeof lag, "lag %lld ms as of %lld ms ago", (long long)out->lag_ms,
+                       (long long)out->lag_age_ms);
+    if (a->known && !a->in_recovery && b->end >= 0 && a->end > b->end)
+        (void)snprintf(behind, sizeof behind, ", %lld bytes behind", (long long)(a->end - b->end));
+    if (b->in_recovery)
+        action_seen(
+            out, "standby, timeline %lld, %s%s, %lld bytes to replay%s%s%s", (long long)b->timeline, lag,
+            behind,
+            (long long)(b->end >= 0 && b->replayed >= 0 && b->end > b->replayed ? b->end - b->replayed : 0),
+            b->paused ? ", replay is paused" : "",
+            out->receiving ? ", hears its primary" : ", does not hear its primary",
+            out->synchronous ? ", synchronous" : "");
+    else
+        action_seen(out, "primary, timeline %lld, %s, epoch=%u token=%llu.%llu", (long long)b->timeline,
+                    b->open ? "open" : "closed", b->epoch, (unsigned long long)b->token.store,
+                    (unsigned long long)b->token.rev);
+}
+
+bool pg_figures(const struct action_target *t, const struct action_order *o, struct mono until,
+                struct pg_state *target, struct action_result *out)
+{
+    struct pg_state primary;
+    struct pg p;
+    bool ok;
+
+    ask_primary(t, o, until, &primary, out);
+    *target = (struct pg_state){.known = false};
+    ok = pg_reach(&p, t, o->to, until) && pg_look(&p, t, target);
+    if (ok) {
+        pg_lag(&primary, target, out);
+        see(&primary, target, out);
+        out->found = target->token;
+    } else {
+        pg_say(out, &p, false, o->to);
+    }
+    if (!ok || !target->in_recovery || primary.system != target->system)
+        out->synchronous = false;
+    if (ok && primary.known && primary.system != target->system)
+        action_say(out, ACTION_CONFLICT, "%.64s and %.64s are not of one system: %llu and %llu", o->from,
+                   o->to, (unsigned long long)primary.system, (unsigned long long)target->system);
+    pg_close(&p);
+    return ok && out->class != ACTION_CONFLICT;
+}
