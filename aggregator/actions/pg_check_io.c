@@ -178,6 +178,7 @@ static void test_apply(const struct action_target *t, const struct action_order 
     struct pg p;
     bool ok = primary_there(&p, t, o, &s, until, out);
 
+    out->writable = false;
     if (ok && !write_row(&p, t, o, seq, sizeof seq)) {
         pg_say(out, &p, true, "the write");
         if (p.fault == PG_LATE && s.wait_names)

@@ -115,15 +115,15 @@ static PGconn *begin(const struct action_target *t, const char *uri, const char 
 
     (void)snprintf(options, sizeof options,
                    "-c statement_timeout=%d -c lock_timeout=%d -c search_path=", ms + 200, ms / 2 + 100);
-    word(&w, "sslmode", t->ca ? "verify-full" : NULL);
+    word(&w, "sslmode", t->tls.ca ? "verify-full" : NULL);
     word(&w, "gssencmode", "disable");
     word(&w, "dbname", uri);
     word(&w, "dbname", database);
     word(&w, "password", t->password);
     word(&w, "passfile", t->passfile);
-    word(&w, "sslrootcert", t->ca);
-    word(&w, "sslcert", t->cert);
-    word(&w, "sslkey", t->key);
+    word(&w, "sslrootcert", t->tls.ca);
+    word(&w, "sslcert", t->tls.cert);
+    word(&w, "sslkey", t->tls.key);
     word(&w, "application_name", t->application);
     word(&w, "client_encoding", "UTF8");
     word(&w, "options", options);

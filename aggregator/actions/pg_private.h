@@ -7,7 +7,7 @@
 
 #include <libpq-fe.h>
 
-#include "aggregator/actions/action.h"
+#include "aggregator/actions/http_io.h"
 
 enum { PG_REGIONS = 8, PG_NAME = 64, PG_TABLES = 16, PG_SQL = 2048 };
 
@@ -21,7 +21,8 @@ struct action_target {
     int step;               /* enum plan_step; PLAN_STEPS: a gate */
     char database[PG_NAME]; /* of the service, as all URIs name it */
     char *maintenance, *application, *schema;
-    char *ca, *cert, *key, *passfile;
+    struct action_tls tls;
+    char *passfile;
     char *password; /* overwritten when freed */
     struct pg_region regions[PG_REGIONS];
     size_t n_regions;

@@ -226,6 +226,8 @@ static void complete(struct pg *p, const struct action_target *t, const struct a
         action_say(out, before ? ACTION_ALREADY : ACTION_OK, "%s, epoch %u written",
                    before ? "a primary already" : "promoted", o->epoch);
     out->writable = written;
+    if (written)
+        out->found = o->token;
 }
 
 /* ---- apply ---- */

@@ -10,8 +10,8 @@
  * SQL that makes the role and the tables: docs/actions.md. Facts about the server: PostgreSQL 15, chapters 9.27 (functions),
  * 27.4 (standbys), 28.2 (views). */
 #include "aggregator/actions/pg_private.h"
+#include "common/config/copies.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +34,7 @@ static const struct option_row rows[] = {
      .type = OPT_PATH,
      .reloadable = true,
      .sentence = "A password file as libpq reads it (.pgpass, mode 0600)."},
-    {.key = "ca",
-     .type = OPT_PATH,
-     .reloadable = true,
-     .sentence = "Authorities that may have signed the service's certificate, PEM; the system's without."},
-    {.key = "cert",
-     .type = OPT_PATH,
-     .reloadable = true,
-     .sentence = "Our certificate for services that want one, PEM."},
-    {.key = "key", .type = OPT_PATH, .reloadable = true, .sentence = "The private key of `cert`, PEM."},
+    ACTION_ROWS_TLS,
     {.key = "application_name",
      .type = OPT_STRING,
      .dflt = "securebase",
@@ -179,27 +171,15 @@ static void postgresql_close(struct action_target **tp)
         free(t->regions[i].uri);
         free(t->regions[i].standby);
     }
-    if (t->password)
-        OPENSSL_cleanse(t->password, strlen(t->password));
-    free(t->password);
+    free_secret(&t->password);
     free(t->service);
     free(t->maintenance);
     free(t->application);
     free(t->schema);
-    free(t->ca);
-    free(t->cert);
-    free(t->key);
+    action_tls_close(&t->tls);
     free(t->passfile);
     free(t);
     *tp = NULL;
-}
-
-static bool copy(const struct section *s, const char *key, char **out)
-{
-    const char *text = option_text(s, key);
-
-    *out = text ? strdup(text) : NULL;
-    return !text || *out;
 }
 
 static bool copy_regions(const struct section *s, struct action_target *t)
@@ -222,23 +202,6 @@ static bool copy_regions(const struct section *s, struct action_target *t)
     return true;
 }
 
-static int copy_password(const struct section *s, struct action_target *t, struct err *e)
-{
-    struct buf b;
-    int rc = 0;
-
-    if (!option_set(s, "database_password"))
-        return 0;
-    buf_init(&b, NULL, 4096);
-    rc = option_secret(s, "database_password", &b, e);
-    if (rc == 0 && !(t->password = strdup(buf_text(&b))))
-        rc = err_set(e, ERR_NOMEM, "no memory for an action");
-    if (b.data)
-        OPENSSL_cleanse(b.data, b.len);
-    buf_free(&b);
-    return rc;
-}
-
 static struct action_target *postgresql_open(const struct section *s, struct log *log, struct err *e)
 {
     struct action_target *t = calloc(1, sizeof *t);
@@ -251,13 +214,16 @@ static struct action_target *postgresql_open(const struct section *s, struct log
     t->step = action_step_of(s);
     t->heartbeat = option_bool(s, "heartbeat");
     t->clear_synchronous = option_bool(s, "clear_synchronous");
-    if (!copy(s, "service", &t->service) || !copy(s, "maintenance_database", &t->maintenance) ||
-        !copy(s, "application_name", &t->application) || !copy(s, "schema", &t->schema) ||
-        !copy(s, "ca", &t->ca) || !copy(s, "cert", &t->cert) || !copy(s, "key", &t->key) ||
-        !copy(s, "passfile", &t->passfile) || !copy_regions(s, t)) {
+    t->service = option_copy(s, "service");
+    t->maintenance = option_copy(s, "maintenance_database");
+    t->application = option_copy(s, "application_name");
+    t->schema = option_copy(s, "schema");
+    t->passfile = option_copy(s, "passfile");
+    if (!t->service || !t->maintenance || !t->schema || !copy_regions(s, t)) {
         err_set(e, ERR_NOMEM, "no memory for an action");
         postgresql_close(&t);
-    } else if (database_of(s, t->database, e) != 0 || copy_password(s, t, e) != 0) {
+    } else if (database_of(s, t->database, e) != 0 || action_tls_open(s, &t->tls, e) != 0 ||
+               secret_copy(s, "database_password", &t->password, e) != 0) {
         postgresql_close(&t);
     }
     return t;
