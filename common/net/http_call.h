@@ -32,6 +32,7 @@ struct http_call {
     CURL *easy;
     struct curl_slist *headers;
     http_done done;
+    void (*piece)(void *arg, struct bytes b);
     void *arg;
     struct mono started, tried; /* the call; its last try */
     struct span tls_began;      /* since then; negative: not */

@@ -12,6 +12,11 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct http_call *c = arg;
 
+    if (c->piece) {
+        if (!c->pool->closed)
+            c->piece(c->arg, (struct bytes){(const uint8_t *)data, size * n});
+        return size * n;
+    }
     buf_put(&c->body, data, size * n);
     if (c->body.full) {
         c->too_large = true;

@@ -46,6 +46,9 @@ struct http_request {
     bool fresh;          /* a connection of its own, closed after */
     bool insecure;       /* probes only: the certificate is read, not judged */
     bool collect_headers;
+    /* For answers without an end: the body's bytes as they come, none of them kept; arg is the call's. It must neither
+     * cancel the call nor free the client. NULL: the body is collected. */
+    void (*piece)(void *arg, struct bytes b);
     bool idempotent; /* a POST that may be sent twice without harm. Others go out on a connection of their own
                       * making, since on a kept one that turns out dead nobody knows whether the server has
                       * seen it. GET, HEAD, PUT and DELETE are always so */

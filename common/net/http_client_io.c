@@ -101,6 +101,7 @@ struct http_call *http_client_send(struct http_client *client, const struct http
         .next = p->calls,
         .easy = curl_easy_init(),
         .done = done,
+        .piece = r->piece,
         .arg = arg,
         .started = clock_mono(),
         .tls_began = {-1},
