@@ -33,6 +33,8 @@ struct authority *authority_open(const struct authority_params *p, struct err *e
         sketch_init_scale(&a->took[k], NULL, SKETCH_SCALE_TIMER);
     if (strcmp(option_text(s, "type"), "etcd") == 0 && !(a->link = etcd_link_new(s, p->loop, p->log, e)))
         authority_close(&a);
+    else if (a->link && p->changed)
+        a->watcher = etcd_watcher_new(a); /* callers poll as well: without it all is only slower */
     return a;
 }
 
@@ -53,6 +55,7 @@ void authority_close(struct authority **ap)
 
     if (!a)
         return;
+    etcd_watcher_free(&a->watcher);
     authority_etcd_journal_free(a);
     authority_local_close(a);
     while (a->services) {

@@ -57,7 +57,7 @@ struct authority_service {
     struct authority_call call[AUTHORITY_KINDS];
     char name[FO_NAME];
     char leader[AUTHORITY_KEY], record[AUTHORITY_KEY], last[AUTHORITY_KEY], journal[AUTHORITY_KEY];
-    bool holding;
+    bool holding, hinted; /* hinted: a change is to be told */
     struct fencing token;
     uint64_t lease;      /* ours; may live though we do not hold; 0 none */
     char epoch[24];      /* the store's epoch as text when we acquired; "" there is no such key */
@@ -71,6 +71,7 @@ struct authority {
     struct authority_params p;
     struct authority_service *services;
     struct etcd_link *link; /* NULL: local */
+    struct etcd_watcher *watcher;
     struct authority_journal_read *reads;
     struct local_wait *waits; /* asked of the control store, not answered */
     char prefix[128], epoch_key[AUTHORITY_KEY];
@@ -98,5 +99,9 @@ int authority_etcd_journal(struct authority *a, struct authority_service *s, uin
 int authority_local_journal(struct authority *a, struct authority_service *s, uint32_t n,
                             void (*line)(void *arg, struct bytes line, int code), void *arg);
 void authority_etcd_journal_free(struct authority *a);
+
+/* Hints of changes, of all services; NULL: there are none. */
+struct etcd_watcher *etcd_watcher_new(struct authority *a);
+void etcd_watcher_free(struct etcd_watcher **w);
 
 #endif

@@ -10,7 +10,7 @@
 #include "common/base/metric.h"
 #include "common/config/config.h"
 #include "common/daemon/log.h"
-#include "common/net/loop.h"
+#include "common/net/http_client.h"
 
 struct etcd_link;
 struct etcd_ask; /* one request under way */
@@ -47,6 +47,11 @@ struct etcd_ask *etcd_ask(struct etcd_link *l, const struct etcd_ask_params *p);
 void etcd_ask_cancel(struct etcd_ask **k); /* without an answer */
 /* Asks, and wants no answer (a lease that is given up). */
 void etcd_tell(struct etcd_link *l, enum etcd_call call, struct bytes body);
+
+/* An endless answer of the member that is first now, at most for `most`; whoever reads it judges it. The token is the one that
+ * the last request was given. NULL: it does not even begin. */
+struct http_call *etcd_stream(struct etcd_link *l, enum etcd_call call, struct bytes body, struct span most,
+                              void (*piece)(void *arg, struct bytes b), http_done done, void *arg);
 
 void etcd_link_metrics(const struct etcd_link *l, struct sink *out);
 

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/net/http_client.h"
-
 enum {
     MEMBERS = 9,
     URL = 300,
@@ -362,6 +360,26 @@ void etcd_tell(struct etcd_link *l, enum etcd_call call, struct bytes body)
                                                 .deadline = mono_add(clock_mono(), l->timeout),
                                                 .read = read_told,
                                                 .done = told});
+}
+
+struct http_call *etcd_stream(struct etcd_link *l, enum etcd_call call, struct bytes body, struct span most,
+                              void (*piece)(void *arg, struct bytes b), http_done done, void *arg)
+{
+    const struct http_header h[] = {{"Content-Type", "application/json"}, {"Authorization", l->token}};
+    char url[URL + 64];
+    const struct http_request r = {.method = "POST",
+                                   .url = url,
+                                   .headers = h,
+                                   .n_headers = l->token[0] ? 2 : 1,
+                                   .body = body.p,
+                                   .body_len = body.n,
+                                   .timeout = most,
+                                   .fresh = true,
+                                   .piece = piece};
+    struct err e = {0};
+
+    (void)snprintf(url, sizeof url, "%s%s", l->url[l->at], etcd_path(call));
+    return http_client_send(l->client, &r, done, arg, &e);
 }
 
 void etcd_link_metrics(const struct etcd_link *l, struct sink *out)

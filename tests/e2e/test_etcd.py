@@ -57,3 +57,28 @@ def test_a_paused_holder_is_refused(voter, etcd):
     assert east.keep()["outcome"] == "lost"
     assert west.read()["record"] == "one"
     assert west.store(rev, "two")["outcome"] == "ok"
+
+
+def test_a_watch_hints(voter, etcd):
+    east, west = voter("east"), voter("west")
+    assert east.acquire()["outcome"] == "ok"
+    assert west.acquire()["outcome"] == "held"
+    rev = 0
+
+    def changed():
+        nonlocal rev
+        rev = east.store(rev, "one", "line")["rev"]
+        return not west.hints.empty()
+    wait_for(changed, 20, every=0.5, why="a hint")
+    # The watch's member dies, and what lies between is compacted away: there are hints again.
+    for m in etcd.members[:1]:
+        m.kill()
+    for i in range(3):
+        rev = wait_for(lambda: (a := east.store(rev, f"r{i}"))["outcome"] == "ok" and a, 10)["rev"]
+    etcd.ctl("compact", str(rev), members=etcd.members[1:])
+    wait_for(lambda: west.read()["record"] == "r2", 10)
+    wait_for(lambda: not west.hints.empty(), 20, why="a hint from another member")
+    while not west.hints.empty():
+        west.hints.get()
+    east.store(rev, "last")
+    assert west.hints.get(timeout=30) == "app"
