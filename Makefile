@@ -13,7 +13,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 
-PKGS     := zlib libevent libevent_openssl libevent_pthreads libzstd libcurl openssl sqlite3 libcjson libprotobuf-c libpq
+PKGS     := zlib libevent libevent_openssl libevent_pthreads libzstd libcurl openssl sqlite3 libcjson libprotobuf-c libpq ldns
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 OPT      ?= -O2 -g
 HARDEN   ?= -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -ffile-prefix-map=$(CURDIR)=.

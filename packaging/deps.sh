@@ -6,13 +6,14 @@
 set -eu
 
 run_apt="gcc make pkg-config libc6-dev libevent-dev libmsgpack-dev libzstd-dev libcurl4-openssl-dev libssl-dev libinih-dev
-libsqlite3-dev libcjson-dev libprotobuf-c-dev zlib1g-dev libpq-dev protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis-server
+libsqlite3-dev libcjson-dev libprotobuf-c-dev zlib1g-dev libpq-dev libldns-dev protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis-server
 tzdata"
 tests_apt="clang libclang-rt-14-dev llvm clang-format-14 libcmocka-dev python3-pytest python3-msgpack python3-zstandard
 python3-protobuf curl prometheus prometheus-node-exporter nginx-light debootstrap rpm
-prometheus-alertmanager python3-aiosmtpd python3-botocore debhelper systemd sqlite3 procps iproute2 man-db"
+prometheus-alertmanager python3-aiosmtpd python3-botocore debhelper systemd sqlite3 procps iproute2 man-db
+knot bind9 pdns-server pdns-backend-sqlite3 python3-dnspython"
 run_dnf="gcc make pkgconf-pkg-config libevent-devel msgpack-devel libzstd-devel libcurl-devel openssl-devel inih-devel
-sqlite-devel cjson-devel protobuf-c-devel zlib-devel libpq-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis
+sqlite-devel cjson-devel protobuf-c-devel zlib-devel libpq-devel ldns-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis
 tzdata"
 tests_dnf="clang compiler-rt llvm clang-tools-extra libcmocka-devel python3-pytest python3-msgpack python3-zstandard
 python3-protobuf curl nginx rpm-build sqlite procps-ng iproute man-db"
