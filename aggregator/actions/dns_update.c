@@ -10,24 +10,16 @@
 #include <string.h>
 
 #include "aggregator/actions/dns_rows.h"
-#include "aggregator/actions/dns_state_io.h"
+#include "aggregator/actions/dns_target_io.h"
 #include "common/config/copies.h"
 #include "common/net/loop.h"
 
-enum { SERVERS_MOST = 16, TRIES = 4, ASK_MOST_S = 3 };
-
-struct choice { /* where the name points to while a region is active */
-    char region[64];
-    ldns_rr_list *records;
-};
+enum { SERVERS_MOST = 16, TRIES = 4 };
 
 struct action_target {
     struct dns_server servers[SERVERS_MOST];
     size_t n_servers, n_own; /* the first n_own have authority, the others are resolvers */
-    struct dns_place place;
-    uint32_t ttl_most;
-    struct choice choices[DNS_VALUES];
-    size_t n_choices;
+    struct dns_target record;
     char *key_name, *key_algorithm, *key_secret;
     struct dns_key key;
     bool udp;
@@ -72,106 +64,17 @@ static const struct option_row rows[] = {
 
 /* ---- options ---- */
 
-static ldns_rr_type type_of(const struct section *s)
-{
-    return ldns_get_rr_type_by_name(option_text(s, "record"));
-}
-
-/* An absolute name; NULL when it is none. */
-static ldns_rdf *name_of(const char *text)
-{
-    ldns_rdf *d = *text ? ldns_dname_new_frm_str(text) : NULL;
-
-    if (d)
-        ldns_dname2canonical(d);
-    return d;
-}
-
-static int place_open(const struct section *s, struct dns_place *p, const char **key, struct err *e)
-{
-    const char *name = option_text(s, "name"), *token = option_text(s, "token_name");
-    char mark[300];
-
-    (void)snprintf(mark, sizeof mark, "%s%s", *token ? "" : "_fo.", *token ? token : name);
-    *p = (struct dns_place){.zone = name_of(option_text(s, "zone")),
-                            .name = name_of(name),
-                            .token = name_of(mark),
-                            .type = type_of(s),
-                            .ttl = (uint32_t)(option_span(s, "ttl").ns / 1000000000)};
-    *key = "zone";
-    if (!p->zone)
-        return err_set(e, ERR_CONFIG, "found \"%.80s\", expected a name", option_text(s, "zone"));
-    *key = "name";
-    if (!p->name || (ldns_dname_compare(p->name, p->zone) != 0 && !ldns_dname_is_subdomain(p->name, p->zone)))
-        return err_set(e, ERR_CONFIG, "found \"%.80s\", expected a name within the zone", name);
-    if (p->type == LDNS_RR_TYPE_CNAME && ldns_dname_compare(p->name, p->zone) == 0)
-        return err_set(e, ERR_CONFIG, "the name of a zone itself cannot be an alias");
-    *key = "token_name";
-    if (!p->token || !ldns_dname_is_subdomain(p->token, p->zone) ||
-        ldns_dname_compare(p->token, p->name) == 0)
-        return err_set(e, ERR_CONFIG, "found \"%.80s\", expected another name within the zone", mark);
-    return 0;
-}
-
-static void place_close(struct dns_place *p)
-{
-    ldns_rdf_deep_free(p->zone);
-    ldns_rdf_deep_free(p->name);
-    ldns_rdf_deep_free(p->token);
-}
-
-static struct choice *choice_of(struct action_target *t, const char *region, size_t n)
-{
-    struct choice *c;
-
-    for (size_t i = 0; i < t->n_choices; i++)
-        if (strlen(t->choices[i].region) == n && memcmp(t->choices[i].region, region, n) == 0)
-            return &t->choices[i];
-    if (n >= sizeof t->choices[0].region || t->n_choices == DNS_VALUES)
-        return NULL;
-    c = &t->choices[t->n_choices];
-    c->records = ldns_rr_list_new();
-    if (!c->records)
-        return NULL;
-    t->n_choices++;
-    memcpy(c->region, region, n);
-    return c;
-}
-
-static int choices_open(struct action_target *t, const struct section *s, struct err *e)
-{
-    int rc = action_regions_check(s, "values", e);
-
-    for (size_t i = 0; !rc && i < option_count(s, "values"); i++) {
-        const char *word = option_word(s, "values", i), *mark = strchr(word, '=');
-        struct choice *c = choice_of(t, word, (size_t)(mark - word));
-        ldns_rr *rr = c ? dns_record(t->place.name, t->place.type, t->place.ttl, mark + 1) : NULL;
-
-        if (!rr || (t->place.type == LDNS_RR_TYPE_CNAME && ldns_rr_list_rr_count(c->records)))
-            rc =
-                err_set(e, ERR_CONFIG, "found \"%.80s\", expected REGION= and %s", word,
-                        t->place.type == LDNS_RR_TYPE_CNAME ? "one name" : "an address of the record's type");
-        if (rc || !ldns_rr_list_push_rr(c->records, rr)) {
-            ldns_rr_free(rr);
-            rc = rc ? rc : err_set(e, ERR_NOMEM, "no memory for an action");
-        }
-    }
-    return rc;
-}
-
 static int servers_open(struct action_target *t, const struct section *s, const char **key, struct err *e)
 {
-    static const char *const lists[] = {"servers", "resolvers"};
+    int rc;
 
-    for (size_t k = 0; k < 2; k++) {
-        *key = lists[k];
-        for (size_t i = 0; i < option_count(s, lists[k]) && t->n_servers < SERVERS_MOST; i++)
-            if (dns_server_parse(option_word(s, lists[k], i), &t->servers[t->n_servers++], e) != 0)
-                return ERR_CONFIG;
-        if (k == 0)
-            t->n_own = t->n_servers;
-    }
-    return 0;
+    *key = "servers";
+    rc = dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
+    if (rc)
+        return rc;
+    t->n_own = t->n_servers;
+    *key = "resolvers";
+    return dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
 }
 
 static void dns_update_close(struct action_target **tp)
@@ -180,9 +83,7 @@ static void dns_update_close(struct action_target **tp)
 
     if (!t)
         return;
-    place_close(&t->place);
-    for (size_t i = 0; i < t->n_choices; i++)
-        ldns_rr_list_deep_free(t->choices[i].records);
+    dns_target_close(&t->record);
     free(t->key_name);
     free(t->key_algorithm);
     free_secret(&t->key_secret);
@@ -199,13 +100,9 @@ static struct action_target *plain_open(const struct section *s, const char **ke
         err_set(e, ERR_NOMEM, "no memory for an action");
         return NULL;
     }
-    t->ttl_most = (uint32_t)(option_span(s, "ttl_most").ns / 1000000000);
     t->udp = strcmp(option_text(s, "transport"), "udp") == 0;
-    if (place_open(s, &t->place, key, e) == 0) {
-        *key = "values";
-        if (choices_open(t, s, e) == 0 && servers_open(t, s, key, e) == 0)
-            return t;
-    }
+    if (dns_target_open(s, &t->record, key, e) == 0 && servers_open(t, s, key, e) == 0)
+        return t;
     dns_update_close(&t);
     return NULL;
 }
@@ -217,9 +114,6 @@ static int dns_update_check(const struct section *s, const char **key, struct er
     if (!t)
         return e->code;
     dns_update_close(&t);
-    *key = "ttl";
-    if (option_span(s, "ttl").ns > option_span(s, "ttl_most").ns)
-        return err_set(e, ERR_CONFIG, "expected at most `ttl_most`");
     *key = "tsig_secret";
     return option_set(s, "tsig_secret") ? 0 : err_set(e, ERR_CONFIG, "an action of this type needs it");
 }
@@ -265,57 +159,13 @@ struct job {
     const ldns_rr_list *want;
 };
 
-/* So much of what is left for one of `parts` exchanges. */
-static struct mono share(const struct job *j, int parts)
-{
-    struct mono now = clock_mono();
-    int64_t left = mono_sub(j->until, now).ns / (parts > 0 ? parts : 1);
-
-    return mono_add(now, span_ns(left < span_s(ASK_MOST_S).ns || parts < 2 ? left : span_s(ASK_MOST_S).ns));
-}
-
-static const ldns_rr_list *want_of(const struct action_target *t, const char *region)
-{
-    for (size_t i = 0; i < t->n_choices; i++)
-        if (strcmp(t->choices[i].region, region) == 0)
-            return t->choices[i].records;
-    return NULL;
-}
-
-static void see(struct job *j, const struct dns_state *s)
-{
-    dns_state_text(s, &j->t->place, j->out->seen, sizeof j->out->seen);
-    j->out->found = s->token;
-}
-
 static enum action_class read_from(const struct job *j, size_t i, struct mono until, struct dns_state *s,
                                    char why[DNS_WHY])
 {
     const struct action_target *t = j->t;
 
-    return dns_state_read(&t->servers[i], &t->place, i == 0 ? &t->key : NULL, t->udp, i >= t->n_own, until, s,
-                          why);
-}
-
-/* What forbids any change, whoever asks; true when something does. */
-static bool refused(struct job *j, const struct dns_state *s)
-{
-    const struct action_order *o = j->o;
-
-    if (fencing_cmp(s->token, o->token) > 0 || s->epoch > o->epoch)
-        action_say(j->out, ACTION_CONFLICT,
-                   "a later move stands there: epoch %u token %llu.%llu, ours is epoch %u token %llu.%llu",
-                   s->epoch, (unsigned long long)s->token.store, (unsigned long long)s->token.rev, o->epoch,
-                   (unsigned long long)o->token.store, (unsigned long long)o->token.rev);
-    else if (s->cname)
-        action_say(j->out, ACTION_DENIED,
-                   "the name is an alias (CNAME): a record of another type cannot stand there");
-    else if (s->other_marks)
-        action_say(j->out, ACTION_DENIED,
-                   "the token's name holds TXT records of somebody else: set `token_name`");
-    else
-        return false;
-    return true;
+    return dns_state_read(&t->servers[i], &t->record.place, i == 0 ? &t->key : NULL, t->udp, i >= t->n_own,
+                          until, s, why);
 }
 
 /* Judges the answer to an update; true: read again and try again. */
@@ -353,12 +203,12 @@ static bool send_update(struct job *j, const struct dns_state *was, const ldns_r
     bool again;
 
     action_mark(j->o, mark);
-    p = dns_update_packet(&j->t->place, was, fresh, mark);
+    p = dns_update_packet(&j->t->record.place, was, fresh, mark);
     if (!p) {
         action_say(j->out, ACTION_RETRY, "no memory for the update");
         return false;
     }
-    dns_ask(&j->t->servers[0], p, &j->t->key, j->t->udp, share(j, 1), &a);
+    dns_ask(&j->t->servers[0], p, &j->t->key, j->t->udp, dns_share(j->until, 1), &a);
     again = judge_update(j, &a);
     dns_answer_free(&a);
     ldns_pkt_free(p);
@@ -371,17 +221,16 @@ static bool change_once(struct job *j)
     const struct action_order *o = j->o;
     struct dns_state was;
     char why[DNS_WHY];
-    enum action_class c = read_from(j, 0, share(j, 2), &was, why);
+    enum action_class c = read_from(j, 0, dns_share(j->until, 2), &was, why);
     bool again = false;
 
     if (c != ACTION_OK) {
         action_say(j->out, c, "%s", why);
     } else {
-        see(j, &was);
-        if (refused(j, &was))
+        dns_see(&was, &j->t->record.place, j->out);
+        if (dns_refused(&was, j->o, j->out))
             ;
-        else if (dns_same(was.records, j->want) && was.epoch == o->epoch &&
-                 fencing_cmp(was.token, o->token) == 0)
+        else if (dns_has(&was, j->want, o) && fencing_cmp(was.token, o->token) == 0)
             action_say(j->out, ACTION_ALREADY, "it is so already");
         else
             again = send_update(j, &was, j->want);
@@ -408,10 +257,10 @@ static void probe(struct job *j)
         struct dns_state s;
         bool there;
 
-        c = read_from(j, i, share(j, (int)(j->t->n_own - i) + 1), &s, why);
-        there = c == ACTION_OK && dns_same(s.records, j->want) && s.epoch == j->o->epoch;
+        c = read_from(j, i, dns_share(j->until, (int)(j->t->n_own - i) + 1), &s, why);
+        there = c == ACTION_OK && dns_has(&s, j->want, j->o);
         if (c == ACTION_OK)
-            see(j, &s);
+            dns_see(&s, &j->t->record.place, j->out);
         else if (i == 0)
             (void)snprintf(first, sizeof first, "%s", why);
         first_class = i == 0 ? c : first_class;
@@ -430,90 +279,38 @@ static void probe(struct job *j)
     action_say(j->out, first_class == ACTION_DENIED ? ACTION_DENIED : ACTION_RETRY, "%s", first);
 }
 
-/* All that answer have to agree; those that do not answer us do not answer others with an old address either, and are named. */
-static void verify(struct job *j)
-{
-    char why[DNS_WHY], silent[160] = "", old[160] = "";
-    size_t n_have = 0, n_old = 0;
-
-    for (size_t i = 0; i < j->t->n_servers; i++) {
-        const char *text = j->t->servers[i].text;
-        struct dns_state s;
-        enum action_class c = read_from(j, i, share(j, (int)(j->t->n_servers - i) + 1), &s, why);
-        bool have = c == ACTION_OK && dns_same(s.records, j->want) && s.epoch == j->o->epoch;
-        char *list = c == ACTION_OK ? old : silent;
-        size_t n = strlen(list);
-
-        if (c == ACTION_OK && !have)
-            n_old++;
-        if (have)
-            n_have++;
-        else
-            (void)snprintf(list + n, 160 - n, "%s%s", n ? " " : "", text);
-        if (c == ACTION_OK && (i == 0 || !have))
-            see(j, &s);
-        if (c == ACTION_OK && s.epoch > j->o->epoch)
-            action_say(j->out, ACTION_CONFLICT, "%s: a later move stands there", text);
-        dns_state_free(&s);
-        if (j->out->class == ACTION_CONFLICT)
-            return;
-    }
-    if (!n_have && !n_old)
-        action_say(j->out, ACTION_RETRY, "no server answers: %s", silent);
-    else if (!n_have)
-        action_say(j->out, ACTION_NOT_APPLIED, "none has it: %s%s%s", old, *silent ? "; no answer from " : "",
-                   silent);
-    else if (n_old)
-        action_say(j->out, ACTION_PROGRESS, "not yet: %s", old);
-    else
-        action_say(j->out, ACTION_OK, "%zu of %zu servers have it%s%s", n_have, j->t->n_servers,
-                   *silent ? "; no answer from " : "", silent);
-}
-
 /* ---- before a move ---- */
 
-static bool ttl_fits(struct job *j, const struct dns_state *s)
+/* A secondary that is silent now may be back when it counts; one that refuses is a mistake of the configuration. */
+static void others_ready(struct job *j)
 {
-    if (!ldns_rr_list_rr_count(s->records))
-        action_say(j->out, ACTION_DENIED,
-                   "there is no such record: make it by hand once, so that its place is sure");
-    else if (s->ttl > j->t->ttl_most)
-        action_say(
-            j->out, ACTION_DENIED,
-            "its time to live is %u s, more than the %u s of `ttl_most`: clients would keep the old address "
-            "for so long",
-            s->ttl, j->t->ttl_most);
-    else
-        return true;
-    return false;
-}
+    char why[DNS_WHY];
 
-static bool is_known(const struct job *j, const struct dns_state *s)
-{
-    for (size_t i = 0; i < j->t->n_choices; i++)
-        if (dns_same(s->records, j->t->choices[i].records))
-            return true;
-    return false;
+    action_say(j->out, ACTION_OK, "%s would take it", j->t->servers[0].text);
+    for (size_t i = 1; i < j->t->n_servers && j->out->class == ACTION_OK; i++) {
+        struct dns_state s;
+
+        if (read_from(j, i, dns_share(j->until, (int)(j->t->n_servers - i) + 1), &s, why) == ACTION_DENIED)
+            action_say(j->out, ACTION_DENIED, "%s", why);
+        dns_state_free(&s);
+    }
 }
 
 static void precheck(struct job *j)
 {
     struct dns_state s;
     char why[DNS_WHY];
-    enum action_class c = read_from(j, 0, share(j, 2), &s, why);
+    enum action_class c = read_from(j, 0, dns_share(j->until, 2), &s, why);
 
     if (c != ACTION_OK) {
         action_say(j->out, c, "%s", why);
     } else {
-        see(j, &s);
-        if (!refused(j, &s) && ttl_fits(j, &s)) {
-            if (!is_known(j, &s))
-                action_say(j->out, ACTION_CONFLICT,
-                           "the record has values of no region: somebody else has changed it");
-            else if (send_update(j, &s, NULL))
+        dns_see(&s, &j->t->record.place, j->out);
+        if (!dns_refused(&s, j->o, j->out) && dns_ready(&j->t->record, &s, j->out)) {
+            if (send_update(j, &s, NULL))
                 action_say(j->out, ACTION_RETRY, "the record was changed just now");
             else if (j->out->class == ACTION_OK)
-                action_say(j->out, ACTION_OK, "%s would take it", j->t->servers[0].text);
+                others_ready(j);
             else if (j->out->class == ACTION_UNKNOWN)
                 j->out->class = ACTION_RETRY;
         }
@@ -527,16 +324,24 @@ static void dns_update_run(const struct action_target *t, const struct action_or
     const char *region = o->op == ACTION_UNDO ? o->from : o->to;
     struct job j = {.t = t, .o = o, .out = out, .until = mono_add(clock_mono(), o->deadline)};
 
-    j.want = want_of(t, region);
-    if (!j.want || !ldns_rr_list_rr_count(j.want)) {
-        action_say(out, ACTION_DENIED, "`values` has none for %.60s: an empty record is never written",
-                   region);
+    j.want = dns_target_want(&t->record, region, out);
+    if (!j.want)
         return;
-    }
     switch (o->op) {
     case ACTION_PRECHECK: precheck(&j); return;
     case ACTION_PROBE: probe(&j); return;
-    case ACTION_VERIFY: verify(&j); return;
+    case ACTION_VERIFY:
+        dns_agree(&(struct dns_agreement){.servers = t->servers,
+                                          .n = t->n_servers,
+                                          .n_own = t->n_own,
+                                          .key = &t->key,
+                                          .udp = t->udp,
+                                          .place = &t->record.place,
+                                          .want = j.want,
+                                          .order = o,
+                                          .until = j.until},
+                  out);
+        return;
     default: change(&j);
     }
 }

@@ -295,3 +295,125 @@ def test_configuration(tmp_path, actions):
     child = actions.begin("dns", "probe")
     assert "it is not base64" in child.communicate(timeout=60)[1] and child.returncode == 1
     assert os.path.exists(actions.file)
+
+
+# ---- the API of PowerDNS ----
+
+@pytest.fixture
+def pdns(tmp_path, started):
+    if not shutil.which("pdns_server"):
+        pytest.skip("pdns_server is not installed")
+    server = PowerDns(tmp_path / "pdns", started).start()
+
+    def api():
+        return support.get(f"http://127.0.0.1:{server.api}/api/v1/servers", {"X-API-Key": server.api_key})[0] == 200
+
+    support.wait_for(api)
+    return server
+
+
+def add_api(actions, server, title="api", host="app", key=None, port=None, **options):
+    values = {"type": "powerdns", "step": "switch", "url": f"http://127.0.0.1:{port or server.api}", "zone": "example.test",
+              "name": f"{host}.example.test", "values": "east=192.0.2.1 west=198.51.100.1",
+              "api_key": actions.secret(title + ".key", key or server.api_key)}
+    return actions.add(title, **dict(values, **options))
+
+
+def test_api(pdns, actions):
+    add_api(actions, pdns, agree=pdns.address)
+    add_api(actions, pdns, "six", "six", record="AAAA", values="east=2001:DB8::1 west=2001:db8::2 west=2001:db8::3")
+    add_api(actions, pdns, "alias", "alias", record="CNAME", values="east=east.example.net west=west.example.net")
+    before = pdns.serial()
+    r = actions.run("api", "precheck")
+    assert (r["class"], r["seen"]) == ("ok", "A 192.0.2.1 ttl 30"), r
+    assert pdns.serial() == before and pdns.mark("app") is None
+    assert actions.run("api", "probe")["class"] == "not_applied"
+    assert actions.run("api", "apply")["class"] == "ok"
+    assert pdns.values("app") == ["198.51.100.1"]
+    assert pdns.mark("app") == "epoch=7 token=1.100 plan=p-7"
+    for op in ("probe", "verify"):
+        assert actions.run("api", op)["class"] == "ok"
+    serial = pdns.serial()
+    assert actions.run("api", "apply")["class"] == "already"
+    for order in ({"epoch": 6}, {"token": "1.99"}, {"token": "0.500"}):
+        for op in ("precheck", "probe", "apply", "undo"):
+            r = actions.run("api", op, **order)
+            assert (r["class"], r["found"]) == ("conflict", "1.100"), r
+    assert pdns.serial() == serial
+    assert actions.run("api", "undo")["class"] == "ok"
+    assert pdns.values("app") == ["192.0.2.1"]
+    for name, kind, there in (("six", "AAAA", ["2001:db8::2", "2001:db8::3"]), ("alias", "CNAME", ["west.example.net."])):
+        assert actions.run(name, "precheck")["class"] == "ok"
+        assert actions.run(name, "apply")["class"] == "ok"
+        assert pdns.values(name, kind) == there
+        assert actions.run(name, "verify")["class"] == "ok"
+
+
+def test_api_and_updates_know_each_other(pdns, actions):
+    """One token for both ways to the same record."""
+    add_api(actions, pdns)
+    add(actions, pdns)
+    assert actions.run("dns", "apply", epoch=9, token="2.1", plan="p-9")["class"] == "ok"
+    assert actions.run("api", "apply")["class"] == "conflict"
+    assert actions.run("api", "apply", epoch=9, token="2.1", plan="p-9")["class"] == "already"
+    assert actions.run("api", "apply", epoch=10, token="2.2", plan="p-10", to="east")["class"] == "ok"
+    assert actions.run("dns", "apply", epoch=9, token="2.1", plan="p-9")["class"] == "conflict"
+
+
+def test_api_blockers_and_rights(pdns, actions):
+    add_api(actions, pdns, "slow", "slow")
+    add_api(actions, pdns, "other", "other")
+    add_api(actions, pdns, "clash", "alias")
+    add_api(actions, pdns, "key", key="not the key of this server")
+    add_api(actions, pdns, "zone", zone="example.org", name="app.example.org")
+    add_api(actions, pdns, "server", api_server="elsewhere")
+    add_api(actions, pdns, "nowhere")
+    assert "3600 s" in actions.run("slow", "precheck")["text"]
+    assert "somebody else" in actions.run("other", "apply")["text"]
+    assert "CNAME" in actions.run("clash", "apply")["text"]
+    for name in ("slow", "other", "clash", "key", "zone", "server"):
+        r = actions.run(name, "precheck")
+        assert r["class"] == "denied" and "not the key" not in str(r), (name, r)
+    assert actions.run("key", "apply")["class"] == "denied"
+    assert "empty record" in actions.run("nowhere", "apply", to="north")["text"]
+    assert pdns.values("app") == ["192.0.2.1"]
+
+
+def test_api_gone_or_silent(pdns, actions):
+    proxy = Proxy(pdns.api)
+    add_api(actions, pdns, port=proxy.port)
+    seen = []
+
+    def lose_third(data):  # of the change: two questions come before it
+        seen.append(data)
+        return len(seen) == 3
+
+    proxy.lose = lose_third
+    r = actions.run("api", "apply")
+    assert r["class"] == "unknown", r
+    proxy.lose = False
+    support.wait_for(lambda: pdns.values("app") == ["198.51.100.1"])
+    assert actions.run("api", "probe")["class"] == "ok"
+    assert actions.run("api", "apply")["class"] == "already"
+    pdns.process.signal(signal.SIGSTOP)
+    for op in ("precheck", "probe", "undo", "verify"):
+        assert actions.run("api", op, deadline_ms=1500)["class"] == "retry", op
+    pdns.process.signal(signal.SIGCONT)
+    support.wait_for(pdns.up)
+    pdns.process.stop()
+    add_api(actions, pdns)
+    assert actions.run("api", "undo", deadline_ms=3000)["class"] == "retry"
+
+
+def test_api_many_writers(pdns, actions):
+    """Without compare and swap on the server, what is promised is less: whoever says ok has seen his own mark stand, and a
+    later attempt of an older one finds the newer."""
+    add_api(actions, pdns, values="east=192.0.2.1 west=198.51.100.1 north=203.0.113.1")
+    regions = ["east", "west", "north"]
+    children = [(t, actions.begin("api", "apply", epoch=t, token=f"1.{t}", plan=f"p-{t}", to=regions[t % 3], deadline_ms=30000))
+                for t in random.Random(5).sample(range(1, 13), 12)]
+    results = {t: actions.end(c) for t, c in children}
+    assert {r["class"] for r in results.values()} <= {"ok", "conflict", "retry"}, results
+    assert actions.run("api", "apply", epoch=13, token="1.13", plan="p-13", to="west")["class"] == "ok"
+    assert {actions.run("api", "apply", epoch=t, token=f"1.{t}", plan=f"p-{t}")["class"] for t in (1, 7, 12)} == {"conflict"}
+    assert pdns.values("app") == ["198.51.100.1"]
