@@ -13,8 +13,21 @@ from support import BUILD, PATIENCE, Process, free_port, wait_for
 QUIET = ["--logger", "zap", "--log-outputs", "stderr", "--log-level", "warn"]
 
 
+def member_certificate(ca, folder):
+    """A folder with a certificate for members, of the development CA. It serves and it calls: with --client-cert-auth a
+    member's gateway calls the member itself, and shows this very certificate."""
+    os.makedirs(folder, exist_ok=True)
+    subprocess.run(f"""
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=etcd -keyout member.key -out member.csr
+        printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' > member.ext
+        openssl x509 -req -in member.csr -CA {ca}/ca.pem -CAkey {ca}/ca.key -set_serial 4711 -days 2 -extfile member.ext -out member.pem
+        cp {ca}/ca.pem {ca}/role-peer.pem {ca}/role-peer.key .
+        """, shell=True, check=True, cwd=folder, capture_output=True)
+    return folder
+
+
 class Member(Process):
-    """One member. `tls`: a folder of packaging/devca.sh; then clients need a certificate of it."""
+    """One member. `tls`: a folder of member_certificate; then clients need a certificate of its CA."""
 
     def __init__(self, folder, name, client, peer, cluster, tls=None, more=()):
         folder = os.path.join(str(folder), name)
@@ -27,7 +40,7 @@ class Member(Process):
                 "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}", "--initial-cluster", cluster,
                 "--initial-cluster-state", "new", "--heartbeat-interval", "100", "--election-timeout", "1000", *QUIET, *more]
         if tls:
-            argv += ["--cert-file", f"{tls}/server.pem", "--key-file", f"{tls}/server.key", "--trusted-ca-file",
+            argv += ["--cert-file", f"{tls}/member.pem", "--key-file", f"{tls}/member.key", "--trusted-ca-file",
                      f"{tls}/ca.pem", "--client-cert-auth"]
         super().__init__(name, argv, folder, env={"ETCDCTL_API": "3"})
 

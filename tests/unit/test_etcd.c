@@ -124,23 +124,23 @@ static void not_the_form(void **state)
         "{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_put\":{}}]}",
         "{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_range\":{}},{\"response_put\":{}}]}",
         "{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_put\":{}},{\"response_range\":{}},{"
-                   "\"response_range\":{}}]}",
+        "\"response_range\":{}}]}",
         "{" HEADER ",\"responses\":{}}",
         "{" HEADER ",\"responses\":[{\"response_put\":{}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[" KV "," KV "]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"eA==\",\"create_revision\":"
-                   "\"1\",\"mod_revision\":\"1\"}]}}]}",
+        "\"1\",\"mod_revision\":\"1\"}]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"aw==\",\"create_revision\":1,"
-                   "\"mod_revision\":1}]}}]}",
+        "\"mod_revision\":1}]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"aw==\",\"create_revision\":"
-                   "\"9\",\"mod_revision\":\"1\"}]}}]}",
+        "\"9\",\"mod_revision\":\"1\"}]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"aw=\",\"create_revision\":\"1\","
-                   "\"mod_revision\":\"1\"}]}}]}",
+        "\"mod_revision\":\"1\"}]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"a "
-                   "w==\",\"create_revision\":\"1\",\"mod_revision\":\"1\"}]}}]}",
+        "w==\",\"create_revision\":\"1\",\"mod_revision\":\"1\"}]}}]}",
         "{" HEADER ",\"responses\":[{\"response_range\":{\"kvs\":[{\"key\":\"aw==\",\"create_revision\":"
-                   "\"99999999999999999999\",\"mod_revision\":\"1\"}]}}]}",
+        "\"99999999999999999999\",\"mod_revision\":\"1\"}]}}]}",
         "{\"header\":{},\"responses\":[{\"response_range\":{}}]}",
         "{\"responses\":[{\"response_range\":{}}]}",
         "{\"header\":{\"revision\":\"-1\"},\"responses\":[{\"response_range\":{}}]}",
