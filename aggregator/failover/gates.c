@@ -89,6 +89,21 @@ bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind)
     return false;
 }
 
+/* A step that this service has (its database is promoted, its traffic switched) needs an action for this kind of move as
+ * well: else a drill would take the writer away and nobody would open the other one. */
+static bool has_steps(const struct fo_config *c, enum fo_kind kind)
+{
+    unsigned there = 0, here = 0, need = 1U << STEP_PROMOTE | 1U << STEP_SWITCH;
+
+    for (unsigned i = 0; i < c->n_actions && i < FO_ACTIONS; i++) {
+        unsigned bit = c->actions[i].step < PLAN_STEPS ? 1U << c->actions[i].step : 0;
+
+        there |= bit;
+        here |= (c->actions[i].on >> kind & 1) != 0 ? bit : 0;
+    }
+    return ((there ^ here) & need) == 0;
+}
+
 static fo_reasons who_may(const struct fo *s, int64_t now, int64_t wall)
 {
     fo_reasons r = 0;
@@ -194,6 +209,8 @@ fo_reasons fo_gates(const struct fo *s, const struct fo_config *c, enum fo_kind 
     fo_reasons r = who_may(s, now, wall) | target_may(s, c, to, now, wall) |
                    fo_loss_may(s, c, to, accepted_loss_ms, now);
 
+    if (!has_steps(c, kind))
+        r |= FO_BIT(FO_R_ACTION);
     if (c->fence_required && !fo_can_fence(c, s->record.active, kind))
         r |= FO_BIT(FO_R_NO_FENCE);
     return r | (kind == FO_FAILOVER ? automation_may(s, c, to, now, wall) : planned_may(s, c, kind, to, now));
