@@ -20,6 +20,8 @@ struct ctl_options {
     /* what is looked at, and what is ordered */
     const char *month, *format, *state, *match, *at, *from, *to, *last, *rules, *kind, *text, *labels;
     bool excludes_sla, until_resolved;
+    const char *accept_data_loss, *confirm;
+    bool fenced_by_hand;
 };
 
 struct ctl; /* a connection to one aggregator: client_io.c */
@@ -50,6 +52,13 @@ int ctl_rules(struct ctl *c, const struct ctl_options *o, int argc, char **argv,
 int ctl_explain(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_incident(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_regions(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+/* failover_io.c */
+int ctl_failover(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+/* The service named, or the only one that there is. */
+int ctl_service(struct ctl *c, const char *named, char out[128], struct err *e);
+/* drill_io.c */
+int ctl_drill(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
+int ctl_journal(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 /* trial_io.c: trying rules */
 int ctl_test_rules(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_replay(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);

@@ -34,7 +34,7 @@ FILE_MOST, FUNCTION_MOST, WIDTH_MOST = 700, 100, 132
 # Headers that a room keeps to itself.
 INSIDE = re.compile(r"(_in|_private|_internal)\.h$")
 # What sbctl needs of the aggregator's pure rooms to try rules without one.
-SHARED = ("aggregator/alert/", "aggregator/notify/notice.h")
+SHARED = ("aggregator/alert/", "aggregator/notify/notice.h", "aggregator/failover/journal.h")
 COMMON = ["common/probe", "common/daemon", "common/net", "common/config", "common/wire", "common/sketch", "common/base"]
 
 faults = []
