@@ -218,6 +218,7 @@ static int reload_parts(void *arg, const struct config *fresh, struct buf *repor
     struct err none = {0};
     int rc = serve_check_files(fresh, e);
 
+    rc = rc ? rc : decide_can_reload(a->decide, fresh, e);
     if (!rc && !(s = judge_selections(fresh, NULL, e)))
         rc = e->code;
     if (!rc)
@@ -355,6 +356,12 @@ static void hear(void *arg, struct bytes body)
     decide_peer(arg, body);
 }
 
+static void guard(void *arg, struct bytes body, const char *agent, struct loop *loop,
+                  void (*done)(void *done_arg, int status, struct bytes json), void *done_arg)
+{
+    decide_guard(arg, body, agent, loop, done, done_arg);
+}
+
 static int start_decide(struct aggregator *a, struct buf *report, struct err *e)
 {
     char path[PATH_MOST];
@@ -389,7 +396,9 @@ static int start_ingest(struct aggregator *a, struct buf *report, struct err *e)
                                    .tell = tell,
                                    .tell_arg = a->decide,
                                    .peer = hear,
-                                   .peer_arg = a->decide};
+                                   .peer_arg = a->decide,
+                                   .guard = guard,
+                                   .guard_arg = a->decide};
 
     if (getrandom(ingest.seed, sizeof ingest.seed, 0) != sizeof ingest.seed)
         return err_sys(e, ERR_IO, errno, "random seed");

@@ -477,36 +477,36 @@ static int get_events(struct desk *d)
 /* ---- the table ---- */
 
 static const struct desk_row rows[] = {
-    {"GET", "slos", get_slos, NULL, NULL},
-    {"GET", "slos/*", get_slo, NULL, NULL},
-    {"GET", "slos/*/report", get_slo_report, NULL, NULL},
-    {"GET", "alerts", get_alerts, NULL, NULL},
-    {"GET", "alerts/explain", get_explain, read_decisions, NULL},
-    {"GET", "rules", get_rules, NULL, NULL},
-    {"GET", "silences", get_silences, NULL, NULL},
-    {"GET", "silences/preview", get_preview, NULL, NULL},
-    {"GET", "maintenance", get_maintenance, NULL, NULL},
-    {"GET", "incidents", get_incidents, NULL, NULL},
-    {"GET", "incidents/*", get_incident, read_timeline, NULL},
-    {"GET", "incidents/*/postmortem", get_postmortem, read_timeline, NULL},
-    {"GET", "events", get_events, read_events, NULL},
-    {"GET", "rotas/*", get_rota, NULL, NULL},
-    {"GET", "routes", get_routes, NULL, NULL},
-    {"GET", "receivers", get_receivers, NULL, NULL},
-    {"GET", "regions", get_regions, NULL, NULL},
-    {"GET", "ack", ack_page, NULL, NULL},
-    {"POST", "ack", ack_page_act, NULL, "acknowledge by a signed link%s"},
-    {"POST", "silences", act_silence_add, NULL, "silence add%s"},
-    {"DELETE", "silences/*", act_silence_end, NULL, "silence end %s"},
-    {"POST", "maintenance", act_maintenance_start, NULL, "maintenance start%s"},
-    {"DELETE", "maintenance/*", act_maintenance_end, NULL, "maintenance end %s"},
-    {"POST", "alerts/*/ack", act_alert_ack, NULL, "alert ack %s"},
-    {"DELETE", "alerts/*/ack", act_alert_unack, NULL, "alert unack %s"},
-    {"POST", "rotas/*/override", act_rota_override, NULL, "rota override %s"},
-    {"POST", "incidents/*/ack", act_incident_ack, NULL, "incident ack %s"},
-    {"POST", "incidents/*/resolve", act_incident_resolve, NULL, "incident resolve %s"},
-    {"POST", "incidents/*/note", act_incident_note, NULL, "incident note %s"},
-    {"POST", "events", act_event, NULL, "event add%s"},
+    {"GET", "slos", get_slos, NULL, NULL, NULL},
+    {"GET", "slos/*", get_slo, NULL, NULL, NULL},
+    {"GET", "slos/*/report", get_slo_report, NULL, NULL, NULL},
+    {"GET", "alerts", get_alerts, NULL, NULL, NULL},
+    {"GET", "alerts/explain", get_explain, read_decisions, NULL, NULL},
+    {"GET", "rules", get_rules, NULL, NULL, NULL},
+    {"GET", "silences", get_silences, NULL, NULL, NULL},
+    {"GET", "silences/preview", get_preview, NULL, NULL, NULL},
+    {"GET", "maintenance", get_maintenance, NULL, NULL, NULL},
+    {"GET", "incidents", get_incidents, NULL, NULL, NULL},
+    {"GET", "incidents/*", get_incident, read_timeline, NULL, NULL},
+    {"GET", "incidents/*/postmortem", get_postmortem, read_timeline, NULL, NULL},
+    {"GET", "events", get_events, read_events, NULL, NULL},
+    {"GET", "rotas/*", get_rota, NULL, NULL, NULL},
+    {"GET", "routes", get_routes, NULL, NULL, NULL},
+    {"GET", "receivers", get_receivers, NULL, NULL, NULL},
+    {"GET", "regions", get_regions, NULL, NULL, NULL},
+    {"GET", "ack", ack_page, NULL, NULL, NULL},
+    {"POST", "ack", ack_page_act, NULL, "acknowledge by a signed link%s", NULL},
+    {"POST", "silences", act_silence_add, NULL, "silence add%s", NULL},
+    {"DELETE", "silences/*", act_silence_end, NULL, "silence end %s", NULL},
+    {"POST", "maintenance", act_maintenance_start, NULL, "maintenance start%s", NULL},
+    {"DELETE", "maintenance/*", act_maintenance_end, NULL, "maintenance end %s", NULL},
+    {"POST", "alerts/*/ack", act_alert_ack, NULL, "alert ack %s", NULL},
+    {"DELETE", "alerts/*/ack", act_alert_unack, NULL, "alert unack %s", NULL},
+    {"POST", "rotas/*/override", act_rota_override, NULL, "rota override %s", NULL},
+    {"POST", "incidents/*/ack", act_incident_ack, NULL, "incident ack %s", NULL},
+    {"POST", "incidents/*/resolve", act_incident_resolve, NULL, "incident resolve %s", NULL},
+    {"POST", "incidents/*/note", act_incident_note, NULL, "incident note %s", NULL},
+    {"POST", "events", act_event, NULL, "event add%s", NULL},
 };
 
 /* Whether path fits, and what * stands for in it. */
@@ -528,22 +528,31 @@ static bool fits(const char *pattern, const char *path, const char **part, size_
     return !*path;
 }
 
-const struct desk_row *desk_find(const char *method, const char *path, struct arena *a, const char **part,
-                                 int *status)
+static const struct desk_row *find_in(const struct desk_row *table, size_t count, const char *method,
+                                      const char *path, struct arena *a, const char **part, int *status)
 {
     const char *at = "";
     size_t n;
 
-    *status = 404;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!fits(rows[i].path, path, &at, &n))
+    for (size_t i = 0; i < count; i++) {
+        if (!fits(table[i].path, path, &at, &n))
             continue;
         *status = 405;
-        if (strcmp(rows[i].method, method) != 0)
+        if (strcmp(table[i].method, method) != 0)
             continue;
         *part = n ? arena_text(a, at, n) : "";
         *status = *part ? 200 : 503;
-        return *part ? &rows[i] : NULL;
+        return *part ? &table[i] : NULL;
     }
     return NULL;
+}
+
+const struct desk_row *desk_find(const struct desk_row *more, size_t n_more, const char *method,
+                                 const char *path, struct arena *a, const char **part, int *status)
+{
+    const struct desk_row *found;
+
+    *status = 404;
+    found = find_in(rows, sizeof rows / sizeof *rows, method, path, a, part, status);
+    return found || *status != 404 ? found : find_in(more, n_more, method, path, a, part, status);
 }

@@ -5,6 +5,7 @@
 
 #include "aggregator/expose/desk.h"
 #include "aggregator/judge.h"
+#include "aggregator/moves.h"
 
 struct desk_line {
     struct bytes key;
@@ -14,6 +15,7 @@ struct desk_line {
 
 struct desk {
     struct judge *j;
+    struct moves *moves; /* NULL: no service can move */
     const struct moment *m;
     const struct desk_request *r;
     struct bytes secret;           /* of signed links */
@@ -34,11 +36,14 @@ struct desk_row {
     /* What is read before: fills in the question, or NULL. d->lines are what came. 0, or a status with its answer. */
     int (*read)(struct desk *d, struct control_lines *q);
     const char *act; /* acting: as it is to stand in the audit; %s is the part. NULL: reading */
+    /* Instead of `answer`: what the core of failover is ordered. 0, or a status with its answer; when the core has
+     * answered, answer_order says so. */
+    int (*order)(struct desk *d, struct fo_order *o);
 };
 
-/* NULL and an HTTP status (404, 405) when there is none. *part: what * stands for, in the arena. */
-const struct desk_row *desk_find(const char *method, const char *path, struct arena *a, const char **part,
-                                 int *status);
+/* NULL and an HTTP status (404, 405) when there is none, here or among `more`. *part: what * stands for, in the arena. */
+const struct desk_row *desk_find(const struct desk_row *more, size_t n_more, const char *method,
+                                 const char *path, struct arena *a, const char **part, int *status);
 
 /* {error, reason} into d->out; returns status. */
 int desk_error(struct desk *d, int status, const char *reason, const char *fmt, ...)
@@ -62,6 +67,10 @@ int act_incident_ack(struct desk *d);
 int act_incident_resolve(struct desk *d);
 int act_incident_note(struct desk *d);
 int act_event(struct desk *d);
+/* ---- moves_desk_io.c: failover and drills ---- */
+extern const struct desk_row moves_rows[];
+extern const size_t moves_rows_count;
+int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const char *holder);
 /* ---- ack_page.c: signed links ---- */
 int ack_page(struct desk *d);
 int ack_page_act(struct desk *d);

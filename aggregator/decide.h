@@ -47,8 +47,13 @@ void decide_free(
 /* ---- from any thread ---- */
 void decide_tell(struct decide *d, struct telling *t); /* takes it */
 void decide_peer(struct decide *d, struct bytes body); /* what another aggregator said; copied */
+/* A guard's question: see ingest.h. */
+void decide_guard(struct decide *d, struct bytes body, const char *agent, struct loop *loop,
+                  void (*done)(void *done_arg, int status, struct bytes json), void *done_arg);
 /* Before decide_reload: receivers anew. On error nothing has changed. */
 int decide_reload_receivers(struct decide *d, const struct config *c, struct err *e);
+/* Before decide_reload: whether a plan under way forbids it (ERR_STATE). */
+int decide_can_reload(struct decide *d, const struct config *c, struct err *e);
 /* Waits until it is done. ERR_NOMEM: half of it may be done, so the process has to begin anew. Other errors: nothing has
  * changed. Call it after the ingest thread has begun to tell by the new list. */
 int decide_reload(struct decide *d, const struct config *c, const struct selections *s, uint32_t generation,

@@ -2,6 +2,7 @@
  * pointer is all that is exchanged under the lock. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "aggregator/decide_private.h"
 
@@ -34,6 +35,8 @@ void figures_publish(struct decide *d)
     judge_metrics(d->judge, &p->samples.sink);
     carry_metrics(d, &p->samples.sink);
     peers_metrics(d, &p->samples.sink);
+    if (d->moves)
+        moves_metrics(d->moves, &p->samples.sink);
     if (d->teller)
         teller_metrics(d->teller, &p->samples.sink);
     (void)pthread_mutex_lock(&d->published_lock);
@@ -116,12 +119,42 @@ static void take_ticks(struct decide *d, struct wall now)
     arena_free(&arena);
 }
 
+enum { REGIONS_MOST = 16 };
+
+/* How many agents of each region report. */
+static void tell_agents(struct decide *d, const struct snapshot *snap)
+{
+    struct {
+        const char *name;
+        uint32_t up, known;
+    } r[REGIONS_MOST];
+    uint32_t n = 0, at;
+
+    for (uint32_t i = 0; i < snap->n_agents; i++) {
+        for (at = 0; at < n && strcmp(r[at].name, snap->agents[i].region) != 0; at++)
+            ;
+        if (at == REGIONS_MOST)
+            continue;
+        if (at == n) {
+            r[n].name = snap->agents[i].region;
+            r[n].up = r[n].known = 0;
+            n++;
+        }
+        r[at].known++;
+        r[at].up += snap->agents[i].up;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        moves_agents(d->moves, r[i].name, r[i].up, r[i].known);
+}
+
 static void own_came(void *arg, struct gathered *g)
 {
     struct decide *d = arg;
     struct wall now = loop_wall(d->loop);
 
     d->asking_own = false;
+    if (d->moves && g && g->snap)
+        tell_agents(d, g->snap);
     for (uint32_t i = 0; g && g->snap && i < g->snap->n_agents; i++)
         take_agent(d, &g->snap->agents[i], now);
     for (size_t i = 0; g && i < g->self.n; i++)
@@ -136,7 +169,7 @@ static void own_came(void *arg, struct gathered *g)
 
 void figures_own(struct decide *d, struct mono now)
 {
-    if (!d->wants_own || d->ending || d->asking_own ||
+    if ((!d->wants_own && !d->moves) || d->ending || d->asking_own ||
         (d->asked_own.ns && mono_sub(now, d->asked_own).ns < span_s(OWN_S).ns))
         return;
     d->asked_own = now;

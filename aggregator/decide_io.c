@@ -72,8 +72,8 @@ static void prune(struct decide *d, struct mono now)
     static const struct {
         const char *room;
         int64_t days;
-    } keep[] = {{"decision", 90}, {"peer", 1},        {"act", 7},
-                {"event", 400},   {"timeline", 3700}, {"ledger", 800}};
+    } keep[] = {{"decision", 90},   {"peer", 1},     {"act", 7},         {"event", 400},
+                {"timeline", 3700}, {"ledger", 800}, {"failover", 3700}, {"drill", 3700}};
     struct wall wall = loop_wall(d->loop);
 
     if (d->pruned.ns && mono_sub(now, d->pruned).ns < span_s(PRUNE_S).ns)
@@ -93,6 +93,8 @@ void decide_tick(void *arg)
     if (second || d->gained || judge_wake(d->judge, now).ns <= 0)
         decide_step(d);
     carry_tick(d, now);
+    if (d->moves && !d->ending)
+        moves_tick(d->moves, now);
     if (second) {
         d->stepped = now;
         peers_tick(d, now);
@@ -109,6 +111,8 @@ void decide_noticed(void *arg, const char *what, struct span by)
 
     ticks_noticed(&d->ticks, what, by, d->log);
     d->hold_until = mono_add(clock_mono(), span_s(HOLD_S));
+    if (d->moves)
+        moves_noticed(d->moves);
 }
 
 /* ---- tellings ---- */

@@ -6,6 +6,7 @@
 
 #include "aggregator/decide.h"
 #include "aggregator/judge.h"
+#include "aggregator/moves.h"
 #include "aggregator/peers.h"
 #include "aggregator/ticks.h"
 #include "common/daemon/samples.h"
@@ -62,12 +63,13 @@ struct decide {
     bool asking_own, wants_own;
     struct note *held, **held_last; /* tellings by a list that is still to come */
     struct peer *peers;
+    struct moves *moves;                 /* NULL: no service can move */
     struct peer_voter voters[FO_VOTERS]; /* [voter NAME] of the configuration */
     uint8_t n_voters;
     struct peer_hooks peer_hooks;
     bool peers_fast;
     uint64_t strange_words, strange_votes;
-    struct complaint peer_complaint, vote_complaint;
+    struct complaint peer_complaint, vote_complaint, guard_complaint;
     /* decide_carry_io.c */
     struct batch *first, **last; /* in order; the first is being written, or to be written again */
     bool writing;

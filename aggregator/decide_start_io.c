@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "aggregator/decide_private.h"
+#include "aggregator/failover/settings.h"
 #include "common/daemon/daemon.h"
 
 enum { SECRET_BYTES = 32 };
@@ -80,6 +81,17 @@ static void drop_reload(struct note *n)
     end_reload((struct reload_note *)n, ERR_STATE);
 }
 
+/* When a plan has begun since decide_can_reload was asked, services stay as they are. */
+static void reload_moves(struct decide *d, const struct config *c)
+{
+    struct err e = {0};
+
+    if (d->moves && moves_reload(d->moves, c, &e) != 0)
+        LOG(d->log, LOG_ERROR, "failover", "not all services could be changed", kv_e(&e));
+    else if (!d->moves && failover_wanted(c))
+        LOG0(d->log, LOG_WARN, "failover", "the first [failover] section needs a restart");
+}
+
 static void run_reload(struct decide *d, struct note *n)
 {
     struct reload_note *r = (struct reload_note *)n;
@@ -93,9 +105,38 @@ static void run_reload(struct decide *d, struct note *n)
         d->generation = r->generation;
         d->wants_own = wants_own(r->selections);
         peers_load(d, r->config);
+        reload_moves(d, r->config);
         decide_run_held(d);
     }
     end_reload(r, rc);
+}
+
+static void run_can_reload(struct decide *d, struct note *n)
+{
+    struct reload_note *r = (struct reload_note *)n;
+
+    end_reload(r, moves_can_reload(d->moves, r->config, r->e) ? 0 : ERR_STATE);
+}
+
+static int wait_for(struct decide *d, struct reload_note *r)
+{
+    decide_put(d, &r->note);
+    (void)pthread_mutex_lock(&r->mutex);
+    while (!r->done)
+        (void)pthread_cond_wait(&r->cond, &r->mutex);
+    (void)pthread_mutex_unlock(&r->mutex);
+    return r->rc;
+}
+
+int decide_can_reload(struct decide *d, const struct config *c, struct err *e)
+{
+    struct reload_note r = {.note = {.run = run_can_reload, .drop = drop_reload},
+                            .config = c,
+                            .e = e,
+                            .mutex = PTHREAD_MUTEX_INITIALIZER,
+                            .cond = PTHREAD_COND_INITIALIZER};
+
+    return wait_for(d, &r);
 }
 
 int decide_reload(struct decide *d, const struct config *c, const struct selections *s, uint32_t generation,
@@ -110,12 +151,7 @@ int decide_reload(struct decide *d, const struct config *c, const struct selecti
                             .mutex = PTHREAD_MUTEX_INITIALIZER,
                             .cond = PTHREAD_COND_INITIALIZER};
 
-    decide_put(d, &r.note);
-    (void)pthread_mutex_lock(&r.mutex);
-    while (!r.done)
-        (void)pthread_cond_wait(&r.cond, &r.mutex);
-    (void)pthread_mutex_unlock(&r.mutex);
-    return r.rc;
+    return wait_for(d, &r);
 }
 
 int decide_reload_receivers(struct decide *d, const struct config *c, struct err *e)
@@ -217,6 +253,9 @@ static int open_rooms(struct decide *d, struct buf *report, struct err *e)
     rc = restore(d, e);
     if (rc)
         return rc;
+    rc = moves_open(d, d->p.config, &d->moves, e);
+    if (rc)
+        return rc;
     peers_load(d, d->p.config);
     (void)store_secret(d); /* without it links end with this process */
     d->teller = teller_start(&teller, e);
@@ -316,6 +355,7 @@ static void end(void *arg)
         (void)pthread_join(d->teller_thread, NULL);
     timer_stop(d->tick);
     decide_take_in(d);
+    moves_close(&d->moves);
     carry_end(d);
     d->last_turn = true;
     decide_end_asking(d); /* a view that is still to come has to go back to its thread */
@@ -330,6 +370,7 @@ void decide_stop(struct decide *d)
         (void)pthread_join(d->thread, NULL);
         d->running = false;
     }
+    moves_close(&d->moves);
     teller_stop(&d->teller);
     (void)pthread_mutex_lock(&d->lock);
     d->ended = true;

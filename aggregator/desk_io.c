@@ -51,6 +51,7 @@ static void give_answer(struct clerk *c)
 static struct desk desk_of(struct clerk *c, const struct moment *m, struct orders *orders)
 {
     return (struct desk){.j = c->d->judge,
+                         .moves = c->d->moves,
                          .m = m,
                          .r = &c->r,
                          .secret = {c->d->secret, c->d->secret_n},
@@ -161,6 +162,49 @@ static void keep_answer(struct clerk *c, struct orders *o)
     buf_free(&text);
 }
 
+static void acted(struct clerk *c, struct batch *b)
+{
+    LOG(c->d->log, LOG_INFO, "desk", "act", kv_s("method", c->r.method), kv_s("path", c->r.path),
+        kv_s("who", c->r.actor.who), kv_s("reason", c->r.actor.reason), kv_i("status", c->status));
+    keep_answer(c, &b->orders);
+    b->then = stored;
+    b->then_arg = c;
+    batch_give(b);
+}
+
+static void answered(void *arg, uint16_t code, fo_reasons reasons, const char *holder)
+{
+    struct clerk *c = arg;
+    const struct moment m = decide_moment(c->d);
+    struct batch *b = batch_new(c->d);
+    struct desk d;
+
+    if (!b) {
+        fail(c, 503, "unavailable", "no memory");
+        return;
+    }
+    d = desk_of(c, &m, &b->orders);
+    c->status = answer_order(&d, code, reasons, holder);
+    c->type = d.type;
+    acted(c, b);
+}
+
+/* True: the core of failover has it, and answers when it is committed. */
+static bool order(struct clerk *c, struct desk *d)
+{
+    struct fo_order o;
+    int rc;
+
+    c->status = c->row->order(d, &o);
+    if (c->status)
+        return false;
+    rc = moves_order(c->d->moves, c->part, &o, answered, c);
+    if (rc == 0)
+        return true;
+    c->status = desk_error(d, 503, "unavailable", "too many orders wait for this service");
+    return false;
+}
+
 static void carry_out(struct clerk *c)
 {
     const struct moment m = decide_moment(c->d);
@@ -172,14 +216,14 @@ static void carry_out(struct clerk *c)
         return;
     }
     d = desk_of(c, &m, &b->orders);
-    c->status = c->row->answer(&d);
+    if (c->row->order && order(c, &d)) {
+        batch_give(b);
+        return;
+    }
+    if (!c->row->order)
+        c->status = c->row->answer(&d);
     c->type = d.type;
-    LOG(c->d->log, LOG_INFO, "desk", "act", kv_s("method", c->r.method), kv_s("path", c->r.path),
-        kv_s("who", c->r.actor.who), kv_s("reason", c->r.actor.reason), kv_i("status", c->status));
-    keep_answer(c, &b->orders);
-    b->then = stored;
-    b->then_arg = c;
-    batch_give(b);
+    acted(c, b);
 }
 
 static void take_answer(void *arg, struct bytes key, struct wall t, struct bytes value)
@@ -335,7 +379,9 @@ void decide_desk(struct decide *d, const struct desk_request *r, struct loop *lo
     arena_init(&c->arena, NULL, REQUEST_MOST);
     buf_init(&c->out, NULL, ANSWER_MOST);
     copy_request(c, r);
-    c->row = c->no_memory ? NULL : desk_find(r->method, r->path, &c->arena, &c->part, &status);
+    c->row = c->no_memory
+                 ? NULL
+                 : desk_find(moves_rows, moves_rows_count, r->method, r->path, &c->arena, &c->part, &status);
     if (c->row)
         decide_put(d, &c->note);
     else if (status == 405)

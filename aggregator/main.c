@@ -14,7 +14,7 @@ static const struct cli_flag flags[] = {
      "with --check-config: also try files, addresses and the state folder of this machine"},
 };
 static struct section_row rows[AGGREGATOR_SECTIONS];
-static struct option_row receivers[RECEIVER_ROWS];
+static struct option_row receivers[RECEIVER_ROWS], actions[ACTION_ROWS];
 static struct cli_program program = {
     .name = "securebase-aggregator",
     .sentence = "Takes in what agents send, computes percentiles, and shows everything to Prometheus, people "
@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 
     daemon_early();
     loop_library_log(say_for_library);
-    program.n_rows = aggregator_sections(rows, receivers);
+    program.n_rows = aggregator_sections(rows, receivers, actions);
     status = cli_parse(&program, argc, argv, &cli);
     if (status == CLI_GO_ON && cli.n_words && !aggregator_is_verb(cli.words[0]))
         status = cli_usage(&program, "found \"%s\", expected verify-store", cli.words[0]);

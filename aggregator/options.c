@@ -3,6 +3,9 @@
 
 #include "aggregator/alert/alert.h"
 #include "aggregator/expose/serve.h"
+#include "aggregator/failover/authority.h"
+#include "aggregator/failover/drill.h"
+#include "aggregator/failover/settings.h"
 #include "aggregator/incident/incident.h"
 #include "aggregator/ingest/ingest.h"
 #include "aggregator/notify/notify.h"
@@ -22,6 +25,10 @@ static const struct option_row rows[] = {
      .choices = "full",
      .dflt = "full",
      .sentence = "What this process does: full takes in batches and shows them."},
+    {.key = "voter",
+     .type = OPT_STRING,
+     .dflt = "",
+     .sentence = "Which of the [voter] sections this aggregator is; needed with [failover]."},
     {.key = "state_dir",
      .type = OPT_PATH,
      .dflt = "/var/lib/securebase/aggregator",
@@ -52,7 +59,7 @@ static const struct section_row aggregator_section = {
 };
 
 size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
-                           struct option_row receivers[RECEIVER_ROWS])
+                           struct option_row receivers[RECEIVER_ROWS], struct option_row actions[ACTION_ROWS])
 {
     size_t n = 0;
 
@@ -74,6 +81,15 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
     n += notify_sections(out + n);
     out[n++] = incidents_section;
     out[n++] = peer_section;
+    out[n++] = coordination_section;
+    n += failover_sections(out + n);
+    out[n++] = drill_section;
+    out[n++] = (struct section_row){.name = action_section_name,
+                                    .named = true,
+                                    .sentence = "One thing that is changed outside when a service moves.",
+                                    .rows = actions,
+                                    .n_rows = action_rows(actions),
+                                    .example = "dns-app"};
     out[n++] = (struct section_row)LOG_SECTION;
     return n;
 }

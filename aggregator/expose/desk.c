@@ -5,9 +5,9 @@
 
 bool desk_has(const char *path)
 {
-    static const char *const resources[] = {"slos",        "alerts",    "rules",   "silences",
-                                            "maintenance", "incidents", "events",  "rotas",
-                                            "routes",      "receivers", "history", "regions"};
+    static const char *const resources[] = {"slos",      "alerts",  "rules",    "silences", "maintenance",
+                                            "incidents", "events",  "rotas",    "routes",   "receivers",
+                                            "history",   "regions", "failover", "drills"};
     size_t n = strcspn(path, "/");
 
     for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {

@@ -30,6 +30,13 @@ static const struct option_row rows[] = {
      .dflt = "/securebase",
      .sentence =
          "Our keys in etcd begin with this and a slash; clusters that share an etcd have different ones."},
+    {.key = "lease",
+     .type = OPT_DURATION,
+     .dflt = "15s",
+     .min = INT64_C(5000000000),
+     .max = INT64_C(120000000000),
+     .sentence = "Of the one who decides. Shorter than 15s across regions, an election of etcd's deposes the "
+                 "healthy."},
     {.key = "timeout",
      .type = OPT_DURATION,
      .dflt = "1s",

@@ -344,22 +344,21 @@ static void read_action(const struct section *a, struct fo_settings *out)
 {
     const struct action_driver *d = action_driver_of(a);
     struct fo_action *to = &out->core.actions[out->core.n_actions];
-    const char *step = option_text(a, "step");
+    int step = action_step_of(a);
 
-    for (uint8_t i = 0; i < PLAN_STEPS; i++) {
-        if (strcmp(step, plan_step_name((enum plan_step)i)) != 0)
-            continue;
-        *to = (struct fo_action){.step = i,
-                                 .required = option_bool(a, "required"),
-                                 .proves = d->proves && i == STEP_FENCE,
-                                 .undo = (d->ops & 1U << ACTION_UNDO) != 0,
-                                 .on = kinds_of(a),
-                                 .timeout_ms = ms_of(a, "timeout"),
-                                 .patience_ms = ms_of(a, "patience")};
-        keep(out->names.action[out->core.n_actions], FO_NAME, section_label(a));
-        out->core.n_actions++;
+    if (step == PLAN_STEPS && out->n_gates < FO_GATES) /* asked between moves alone */
+        keep(out->gate[out->n_gates++], FO_NAME, section_label(a));
+    if (step < 0 || step >= PLAN_STEPS || out->core.n_actions == FO_ACTIONS)
         return;
-    }
+    *to = (struct fo_action){.step = (uint8_t)step,
+                             .required = option_bool(a, "required"),
+                             .proves = step == STEP_FENCE && action_proves(a),
+                             .undo = (d->ops & 1U << ACTION_UNDO) != 0,
+                             .on = kinds_of(a),
+                             .timeout_ms = ms_of(a, "timeout"),
+                             .patience_ms = ms_of(a, "patience")};
+    keep(out->names.action[out->core.n_actions], FO_NAME, section_label(a));
+    out->core.n_actions++;
 }
 
 static void read_actions(const struct config *c, const char *service, struct fo_settings *out)
@@ -367,7 +366,7 @@ static void read_actions(const struct config *c, const char *service, struct fo_
     const struct section *a;
 
     for (size_t i = 0; (a = config_named(c, "action", i)) != NULL; i++) {
-        if (out->core.n_actions < FO_ACTIONS && strcmp(option_text(a, "service"), service) == 0)
+        if (strcmp(option_text(a, "service"), service) == 0)
             read_action(a, out);
     }
 }

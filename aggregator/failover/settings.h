@@ -13,6 +13,7 @@ enum {
     FO_GUARDS = 32,
     FO_GUARD_NAME = 200,
     FO_SERVICES = 16,
+    FO_GATES = 16,
     FO_SECTIONS = 3
 };
 
@@ -30,11 +31,12 @@ struct fo_settings {
     struct fo_config core;
     struct fo_names names;
     struct vote_config vote;
-    uint8_t n_probes, n_guards;
+    uint8_t n_probes, n_guards, n_gates;
     struct fo_probe_target probe[FO_PROBES_MOST];
     struct fo_guard_name guard[FO_GUARDS];
-    char users[FO_NAME];    /* objective; "" none */
-    char database[FO_NAME]; /* action whose driver reads the lag; "" none */
+    char gate[FO_GATES][FO_NAME]; /* actions that are prechecked alone */
+    char users[FO_NAME];          /* objective; "" none */
+    char database[FO_NAME];       /* action whose driver reads the lag; "" none */
     char probe_ca[FO_URL];
     int32_t probe_timeout_ms;
     uint8_t public;         /* answers for inverted health checks */

@@ -9,14 +9,14 @@ _sbctl()
         return
         ;;
     esac
-    case "  --url --socket --ca --cert --key --token --reason --request-id --by --window --interval --state --match --month --format --at --for --from --to --rules --kind --text --labels " in *" $prev "*) return ;; esac
+    case "  --url --socket --ca --cert --key --token --reason --request-id --by --window --interval --state --match --month --format --at --for --from --to --rules --kind --accept-data-loss --confirm --text --labels " in *" $prev "*) return ;; esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        status | agents | top | percentiles | slo | alerts | rules | explain | incident | silence | maintenance | rota | route | event | test-rules | replay | regions) command=${command:-$word} ;;
+        status | agents | top | percentiles | slo | alerts | rules | explain | incident | silence | maintenance | rota | route | event | test-rules | replay | regions | drill | journal | failover) command=${command:-$word} ;;
         esac
     done
     case $command in
-    '') words="status agents top percentiles slo alerts rules explain incident silence maintenance rota route event test-rules replay regions --url --socket --ca --cert --key --token --json --version --help" ;;
+    '') words="status agents top percentiles slo alerts rules explain incident silence maintenance rota route event test-rules replay regions drill journal failover --url --socket --ca --cert --key --token --json --version --help" ;;
     status) words=" --url --socket --ca --cert --key --token --json" ;;
     agents) words="forget --url --socket --ca --cert --key --token --json --reason --request-id" ;;
     top) words=" --url --socket --ca --cert --key --token --json --once --interval" ;;
@@ -34,6 +34,9 @@ _sbctl()
     test-rules) words=" --url --socket --ca --cert --key --token --json" ;;
     replay) words=" --url --socket --ca --cert --key --token --json --from --to --rules" ;;
     regions) words=" --url --socket --ca --cert --key --token --json" ;;
+    drill) words="list report run abort --url --socket --ca --cert --key --token --json --reason --request-id --from" ;;
+    journal) words="tail export verify --url --socket --ca --cert --key --token --json" ;;
+    failover) words="status explain plan readiness start switchover failback approve abort resume retry-step skip-step ack lock unlock must-not maintenance automation fence unfence break-glass --url --socket --ca --cert --key --token --json --reason --request-id --for --to --kind --accept-data-loss --fenced-by-hand --confirm" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

@@ -23,7 +23,7 @@ enum { START_MS = 1790000000 };
 
 struct env {
     struct section_row sections[AGGREGATOR_SECTIONS];
-    struct option_row receivers[RECEIVER_ROWS];
+    struct option_row receivers[RECEIVER_ROWS], actions[ACTION_ROWS];
     struct config *config;
     struct selections *selections;
     struct mem mem;
@@ -66,7 +66,7 @@ static struct env *env_new(void)
 
     assert_non_null(v);
     buf_init(&v->report, NULL, 65536);
-    n = aggregator_sections(v->sections, v->receivers);
+    n = aggregator_sections(v->sections, v->receivers, v->actions);
     v->config = config_parse(&source, 1, v->sections, n, &v->report, &v->e);
     if (!v->config)
         print_message("%s", buf_text(&v->report));
@@ -212,7 +212,7 @@ static int ask(struct env *v, const char *method, const char *path, const char *
     (void)snprintf(r.actor.reason, sizeof r.actor.reason, "why");
     (void)snprintf(r.actor.request_id, sizeof r.actor.request_id, "r-%s-%zu", method, strlen(path));
     r.body = (struct bytes){(const uint8_t *)body, body ? strlen(body) : 0};
-    row = desk_find(method, path, &a, &d.part, &status);
+    row = desk_find(moves_rows, moves_rows_count, method, path, &a, &d.part, &status);
     if (row)
         status = row->answer(&d);
     arena_free(&a);

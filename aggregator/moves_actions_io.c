@@ -1,0 +1,358 @@
+/* Actions, and what is asked of them between moves: a replication's lag every five seconds, readiness every minute. */
+#include "aggregator/moves_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FIGURES_MS = 5000,
+    FIGURES_FAST_MS = 1000,
+    FIGURES_TIMEOUT_MS = 4000,
+    READY_S = 60,
+    READY_FIRST_S = 5,
+    READY_TIMEOUT_MS = 15000,
+    FACTS_MS = 1000,
+    USERS_MS = 5000,
+    USERS_WINDOW_S = 60
+};
+
+static int64_t ms_of(struct mono t)
+{
+    return t.ns / 1000000;
+}
+
+/* ---- of a plan ---- */
+
+struct deed {
+    struct move *m;
+    uint64_t id;
+    uint8_t action, op;
+};
+
+static void deed_end(struct deed *d, const struct action_result *r)
+{
+    struct move *m = d->m;
+    struct fo_event e;
+
+    if (r->class < ACTION_CLASSES)
+        m->answers[r->class]++;
+    LOG(m->all->d->log, r->class <= ACTION_PROGRESS ? LOG_INFO : LOG_WARN, "failover", "action",
+        kv_s("service", move_service(m)), kv_s("action", m->set.names.action[d->action]),
+        kv_s("op", action_op_name((enum action_op)d->op)), kv_s("class", action_class_name(r->class)),
+        kv_s("text", r->text), kv_s("seen", r->seen));
+    move_event(m, &e, FO_E_ACTION);
+    e.u.action.action = d->action;
+    e.u.action.op = d->op;
+    e.u.action.class = (uint8_t)r->class;
+    e.u.action.id = d->id;
+    e.u.action.retry_after_ms = (int32_t)span_to_ms(r->retry_after);
+    e.u.action.writable = r->writable;
+    e.u.action.found = r->found;
+    free(d);
+    move_feed(m, &e);
+    move_release(m);
+}
+
+static void deed_done(void *arg, const struct action_result *r)
+{
+    deed_end(arg, r);
+}
+
+void move_do_action(struct move *m, const struct fo_effect *x)
+{
+    const struct fo_plan *p = &m->fo.record.plan;
+    struct deed *d = calloc(1, sizeof *d);
+    char plan[FO_NAME], key[200];
+    struct action_result none = {.class = ACTION_RETRY};
+    struct action_order o = {.op = (enum action_op)x->op,
+                             .service = move_service(m),
+                             .from = m->set.names.region[p->from],
+                             .to = m->set.names.region[p->to],
+                             .plan = plan,
+                             .epoch = p->epoch,
+                             .token = m->fo.token,
+                             .key = key,
+                             .planned = p->kind != FO_FAILOVER,
+                             .drill = p->kind == FO_DRILL,
+                             .accept_loss = p->kind == FO_FAILOVER,
+                             .deadline = span_ms(x->timeout_ms),
+                             .now = loop_wall(m->all->d->loop)};
+    int rc;
+
+    if (!d) { /* the core's own patience settles it */
+        m->lost_events++;
+        return;
+    }
+    *d = (struct deed){.m = m, .id = x->id, .action = x->action, .op = x->op};
+    move_plan_id(m, p->epoch, plan);
+    (void)snprintf(key, sizeof key, "%s/%u/%s", move_service(m), p->epoch, m->set.names.action[x->action]);
+    move_hold(m);
+    rc = actions_run(m->all->actions, m->set.names.action[x->action], &o, deed_done, d);
+    if (rc) {
+        (void)snprintf(none.text, sizeof none.text, "it could not be begun: %s", err_name(rc));
+        deed_end(d, &none);
+    }
+}
+
+/* ---- between moves ---- */
+
+struct asking {
+    struct move *m;
+    uint8_t to;
+    uint32_t action; /* readiness: index among that service's sections, for the text */
+};
+
+static struct action_order dry_order(struct move *m, uint8_t to, enum action_op op, int32_t timeout_ms)
+{
+    const struct fo_record *r = &m->fo.record;
+
+    return (struct action_order){.op = op,
+                                 .service = move_service(m),
+                                 .from =
+                                     m->set.names.region[r->active < m->set.core.n_regions ? r->active : 0],
+                                 .to = m->set.names.region[to],
+                                 .plan = "dry",
+                                 .epoch = r->epoch + 1,
+                                 .token = m->fo.token,
+                                 .key = "dry",
+                                 .planned = true,
+                                 .deadline = span_ms(timeout_ms),
+                                 .now = loop_wall(m->all->d->loop)};
+}
+
+static void figures_came(void *arg, const struct action_result *r)
+{
+    struct asking *a = arg;
+    struct move *m = a->m;
+    struct fo_region_facts *f = &m->facts.region[a->to];
+    int64_t now = move_now(m);
+
+    m->figures_under_way = false;
+    (void)snprintf(m->figures_text, sizeof m->figures_text, "%s", r->text);
+    if (r->have_lag) { /* no figure leaves the old one to age */
+        f->lag_ms = r->lag_ms;
+        f->lag_at = now - r->lag_age_ms;
+        f->synchronous = r->synchronous;
+        if (!m->gone)
+            watch_database(m->watch, m->fo.record.active, r->receiving ? 0 : INT64_MAX);
+    }
+    free(a);
+    move_release(m);
+}
+
+static uint8_t next_target(const struct move *m)
+{
+    uint8_t to = fo_target(&m->fo, &m->set.core, loop_wall(m->all->d->loop).ms);
+
+    if (to == FO_NONE)
+        to = m->fo.record.active == 0 ? 1 : 0;
+    return to;
+}
+
+static void ask_figures(struct move *m, struct mono now)
+{
+    struct asking *a;
+    struct action_order o;
+
+    if (!*m->set.database || m->figures_under_way || !m->fo.known ||
+        (m->figures_at.ns &&
+         mono_sub(now, m->figures_at).ns < span_ms(m->fo.fast ? FIGURES_FAST_MS : FIGURES_MS).ns))
+        return;
+    m->figures_at = now;
+    a = calloc(1, sizeof *a);
+    if (!a)
+        return;
+    *a = (struct asking){.m = m, .to = next_target(m)};
+    o = dry_order(m, a->to, ACTION_PROBE, FIGURES_TIMEOUT_MS);
+    move_hold(m);
+    if (actions_run(m->all->actions, m->set.database, &o, figures_came, a) == 0) {
+        m->figures_under_way = true;
+        return;
+    }
+    free(a);
+    move_release(m);
+}
+
+/* ---- readiness ---- */
+
+static fo_reasons blocker_of(const struct action_result *r)
+{
+    if (r->class == ACTION_OK || r->class == ACTION_ALREADY)
+        return 0;
+    for (int i = FO_R_CAPACITY; *r->blocker && i <= FO_R_PLACEMENT; i++) {
+        if (strcmp(r->blocker, fo_reason_name((enum fo_reason)i)) == 0)
+            return FO_BIT(i);
+    }
+    return FO_BIT(r->class == ACTION_DENIED ? FO_R_CREDENTIALS : FO_R_ACTION);
+}
+
+static void readiness_end(struct move *m, uint8_t to)
+{
+    struct move_readiness *r = &m->ready[to];
+
+    r->under_way = false;
+    r->done = loop_mono(m->all->d->loop);
+    m->facts.region[to].ready_at = move_now(m);
+    m->facts.region[to].blockers = r->blockers;
+}
+
+static void precheck_came(void *arg, const struct action_result *r)
+{
+    struct asking *a = arg;
+    struct move *m = a->m;
+    struct move_readiness *t = &m->ready[a->to];
+    fo_reasons stands = blocker_of(r);
+
+    if (!m->gone) {
+        t->blockers |= stands;
+        (void)snprintf(t->text[a->action], ACTION_TEXT, "%s", stands ? r->text : "");
+        if (--t->left == 0)
+            readiness_end(m, a->to);
+    }
+    free(a);
+    move_release(m);
+}
+
+/* Actions first, then gates. */
+static const char *asked_name(const struct move *m, uint8_t i)
+{
+    return i < m->set.core.n_actions ? m->set.names.action[i] : m->set.gate[i - m->set.core.n_actions];
+}
+
+static void precheck(struct move *m, uint8_t to, uint8_t i)
+{
+    struct asking *a = calloc(1, sizeof *a);
+    struct action_order o = dry_order(m, to, ACTION_PRECHECK, READY_TIMEOUT_MS);
+
+    if (!a)
+        return;
+    *a = (struct asking){.m = m, .to = to, .action = i};
+    move_hold(m);
+    m->ready[to].left++;
+    if (actions_run(m->all->actions, asked_name(m, i), &o, precheck_came, a) == 0)
+        return;
+    m->ready[to].left--;
+    m->ready[to].blockers |= FO_BIT(FO_R_ACTION);
+    free(a);
+    move_release(m);
+}
+
+/* What stands in the tables alone: a majority that hangs on one region. */
+static fo_reasons placement(const struct move *m)
+{
+    uint8_t beside = 0;
+
+    for (uint8_t i = 0; i < m->set.core.n_voters; i++)
+        beside = (uint8_t)(beside + (m->set.core.voter_domain[i] != m->fo.record.active));
+    return m->set.core.n_voters >= 3 && beside < 2 ? FO_BIT(FO_R_PLACEMENT) : 0;
+}
+
+static void begin_readiness(struct move *m, uint8_t to)
+{
+    struct move_readiness *t = &m->ready[to];
+
+    t->under_way = true;
+    t->left = 1; /* ours, until all are under way */
+    t->blockers = placement(m);
+    for (uint8_t i = 0; i < m->set.core.n_actions + m->set.n_gates; i++) {
+        if (i >= m->set.core.n_actions || m->set.core.actions[i].required)
+            precheck(m, to, i);
+    }
+    if (--t->left == 0)
+        readiness_end(m, to);
+}
+
+static void ask_readiness(struct move *m, struct mono now)
+{
+    if (!m->fo.known || m->fo.record.status == FO_PLAN || m->fo.record.status == FO_UNDO_STATUS ||
+        (m->ready_at.ns && mono_sub(now, m->ready_at).ns < span_s(READY_S).ns))
+        return;
+    m->ready_at = now;
+    for (uint8_t to = 0; to < m->set.core.n_regions; to++) {
+        if (to != m->fo.record.active && !m->ready[to].under_way)
+            begin_readiness(m, to);
+    }
+}
+
+/* ---- users ---- */
+
+struct users {
+    const struct move *m;
+    uint64_t good[FO_REGIONS], total[FO_REGIONS];
+    bool any[FO_REGIONS];
+};
+
+static int add_users(void *arg, const char *slo, struct labels group, uint64_t good, uint64_t total)
+{
+    struct users *u = arg;
+
+    if (strcmp(slo, u->m->set.users) != 0)
+        return 0;
+    for (uint32_t i = 0; i < group.n; i++) {
+        if (strcmp(group.v[i].name, "region") != 0)
+            continue;
+        for (uint8_t r = 0; r < u->m->set.core.n_regions; r++) {
+            if (strcmp(group.v[i].value, u->m->set.names.region[r]) != 0)
+                continue;
+            u->good[r] += good;
+            u->total[r] += total;
+            u->any[r] = true;
+        }
+    }
+    return 0;
+}
+
+static void ask_users(struct move *m, struct mono now)
+{
+    struct users u = {.m = m};
+    struct wall since = wall_add(loop_wall(m->all->d->loop), span_s(-USERS_WINDOW_S));
+
+    if (!*m->set.users || (m->users_at.ns && mono_sub(now, m->users_at).ns < span_ms(USERS_MS).ns))
+        return;
+    m->users_at = now;
+    (void)slos_tell(judge_slos(m->all->d->judge), since, add_users, &u);
+    for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
+        if (u.any[r])
+            watch_users(m->watch, r, u.good[r], u.total[r]);
+    }
+}
+
+/* ---- facts ---- */
+
+static uint8_t moving(const struct moves *all, const struct move *but)
+{
+    uint8_t n = 0;
+
+    for (const struct move *m = all->first; m; m = m->next)
+        n = (uint8_t)(n + (m != but && m->fo.known && m->fo.record.status == FO_PLAN));
+    return n;
+}
+
+void move_facts_tick(struct move *m, struct mono now)
+{
+    struct fo_event e;
+
+    ask_figures(m, now);
+    ask_readiness(m, now);
+    ask_users(m, now);
+    if (m->facts_at.ns && mono_sub(now, m->facts_at).ns < span_ms(FACTS_MS - TICK_MS / 2).ns)
+        return;
+    m->facts_at = now;
+    for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
+        if (m->facts.region[r].lag_at == 0)
+            m->facts.region[r].lag_ms = -1;
+        if (!*m->set.database) { /* nothing is replicated that could be lost */
+            m->facts.region[r].lag_ms = 0;
+            m->facts.region[r].lag_at = ms_of(now);
+            m->facts.region[r].synchronous = 1;
+        }
+    }
+    m->facts.bad_since = m->bad_since.ms;
+    m->facts.others_moving = moving(m->all, m);
+    m->facts.services = (uint8_t)moves_count(m->all);
+    m->facts.in_window = 1;
+    move_event(m, &e, FO_E_FACTS);
+    e.u.facts = m->facts;
+    move_feed(m, &e);
+}

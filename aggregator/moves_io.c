@@ -1,0 +1,523 @@
+/* The shell around the core: see moves.h. Events wait in a short queue while one is being stepped, so that a call that ends
+ * at once never comes back into the core in the middle of its own effects. */
+#include "aggregator/moves_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "aggregator/peers.h"
+
+enum { IDLE_MS = 1000 };
+
+/* ---- small things ---- */
+
+const char *move_service(const struct move *m)
+{
+    return m->set.names.service;
+}
+
+static int64_t mono_ms(struct mono t)
+{
+    return t.ns / 1000000;
+}
+
+int64_t move_now(const struct move *m)
+{
+    return mono_ms(loop_mono(m->all->d->loop));
+}
+
+void move_event(const struct move *m, struct fo_event *e, uint8_t kind)
+{
+    memset(e, 0, sizeof *e);
+    e->kind = kind;
+    e->now = move_now(m);
+    e->wall = loop_wall(m->all->d->loop).ms;
+}
+
+struct move *moves_of(const struct moves *all, const char *service)
+{
+    struct move *m = all->first;
+
+    while (m && strcmp(move_service(m), service) != 0)
+        m = m->next;
+    return m;
+}
+
+void move_hold(struct move *m)
+{
+    m->refs++;
+}
+
+static void move_free(struct move *m)
+{
+    watch_free(&m->watch);
+    free(m);
+}
+
+void move_release(struct move *m)
+{
+    if (--m->refs == 0 && m->gone)
+        move_free(m);
+}
+
+/* ---- effects ---- */
+
+static void fast(struct move *m, bool on)
+{
+    bool any = false;
+
+    watch_fast(m->watch, on);
+    for (const struct move *x = m->all->first; x; x = x->next)
+        any |= x->fo.fast;
+    peers_fast(m->all->d, any);
+}
+
+static void answer(struct move *m, const struct fo_effect *x)
+{
+    for (size_t i = 0; i < MOVE_WAITING; i++) {
+        struct move_waiting w = m->waiting[i];
+
+        if (w.id != x->id || !w.done)
+            continue;
+        m->waiting[i] = (struct move_waiting){.id = 0};
+        w.done(w.arg, x->code, x->reasons, m->holder);
+        return;
+    }
+}
+
+static void carry_out_one(struct move *m, const struct fo_effect *x)
+{
+    switch ((enum fo_effect_kind)x->kind) {
+    case FO_DO_ACQUIRE:
+    case FO_DO_KEEP:
+    case FO_DO_RESIGN:
+    case FO_DO_READ: move_do_lease(m, x->kind); break;
+    case FO_DO_STORE: move_do_store(m, x); break;
+    case FO_DO_ACTION: move_do_action(m, x); break;
+    case FO_DO_FAST: fast(m, x->on); break;
+    case FO_DO_PAGE: move_do_page(m, x); break;
+    case FO_DO_TELL: move_do_tell(m, x); break;
+    case FO_DO_ANSWER: answer(m, x); break;
+    case FO_EFFECTS: break;
+    }
+}
+
+void move_feed(struct move *m, const struct fo_event *e)
+{
+    struct fo_effects out;
+
+    if (m->gone)
+        return;
+    if (m->queued == MOVE_QUEUE) { /* the core asks again after its own time-outs */
+        m->lost_events++;
+        return;
+    }
+    m->queue[(m->first + m->queued++) % MOVE_QUEUE] = *e;
+    if (m->draining)
+        return;
+    m->draining = true;
+    move_hold(m);
+    while (m->queued && !m->gone) {
+        struct fo_event next = m->queue[m->first];
+
+        m->first = (m->first + 1) % MOVE_QUEUE;
+        m->queued--;
+        memset(&out, 0, sizeof out);
+        fo_step(&m->fo, &m->set.core, &next, &out);
+        if (out.lost)
+            LOG(m->all->d->log, LOG_ERROR, "failover", "effects did not fit",
+                kv_s("service", move_service(m)), kv_u("lost", out.lost));
+        for (uint32_t i = 0; i < out.n; i++)
+            carry_out_one(m, &out.v[i]);
+    }
+    m->draining = false;
+    move_release(m);
+}
+
+/* ---- evidence ---- */
+
+static void own_vote(void *arg, const struct fo_vote *v)
+{
+    struct move *m = arg;
+    struct fo_event e;
+    uint8_t active = m->fo.record.active;
+
+    if (active < m->set.core.n_regions) { /* t0: since when it is not well */
+        bool well = v->verdict[active] == FO_UP || v->verdict[active] == FO_UNKNOWN;
+
+        if (well && m->fo.state <= FO_S_STEADY)
+            m->bad_since = (struct wall){0};
+        else if (!well && m->bad_since.ms == 0)
+            m->bad_since = loop_wall(m->all->d->loop);
+    }
+    if (m->set.core.self == FO_NONE)
+        return;
+    move_event(m, &e, FO_E_VOTE);
+    e.u.vote = *v;
+    e.u.vote.voter = m->set.core.self;
+    move_feed(m, &e);
+}
+
+void moves_noticed(struct moves *all)
+{
+    struct fo_event e;
+
+    for (struct move *m = all->first; m; m = m->next) {
+        watch_tilt(m->watch);
+        move_event(m, &e, FO_E_ANOMALY);
+        move_feed(m, &e);
+    }
+}
+
+/* ---- ticks ---- */
+
+void moves_tick(struct moves *all, struct mono now)
+{
+    moves_drills_tick(all, now);
+    for (struct move *m = all->first; m; m = m->next) {
+        bool idle = m->fo.state == FO_S_STEADY || m->fo.state == FO_S_FOLLOW;
+        struct fo_event e;
+
+        move_facts_tick(m, now);
+        move_guards_tick(m);
+        if (idle && m->stepped.ns && mono_sub(now, m->stepped).ns < span_ms(IDLE_MS - TICK_MS / 2).ns)
+            continue;
+        m->stepped = now;
+        move_event(m, &e, FO_E_TICK);
+        move_feed(m, &e);
+    }
+}
+
+/* ---- operators ---- */
+
+int moves_order(struct moves *all, const char *service, struct fo_order *order, moves_done done, void *arg)
+{
+    struct move *m = moves_of(all, service);
+    struct fo_event e;
+
+    if (!m)
+        return ERR_NOTFOUND;
+    for (size_t i = 0; i < MOVE_WAITING; i++) {
+        if (m->waiting[i].done)
+            continue;
+        order->id = ++m->order_ids;
+        m->waiting[i] = (struct move_waiting){.id = order->id, .done = done, .arg = arg};
+        move_event(m, &e, FO_E_COMMAND);
+        e.u.order = *order;
+        move_feed(m, &e);
+        return 0;
+    }
+    return ERR_LIMIT;
+}
+
+/* ---- configuration ---- */
+
+static void canary_urls(const struct config *c, char out[VOTE_CANARIES * FO_URL])
+{
+    const struct section *s;
+    size_t n = 0, room = VOTE_CANARIES * FO_URL;
+
+    out[0] = 0;
+    for (size_t i = 0; (s = config_named(c, "canary", i)) != NULL && n < room; i++)
+        n += (size_t)snprintf(out + n, room - n, "%s %s\n", section_label(s), option_text(s, "url"));
+}
+
+static struct watch *open_watch(struct move *m, struct err *e)
+{
+    const struct watch_params p = {.loop = m->all->d->loop,
+                                   .log = m->all->d->log,
+                                   .settings = &m->set,
+                                   .canaries = m->all->canaries,
+                                   .boot = m->all->boot,
+                                   .seed = m->all->boot ^ m->all->d->p.seed,
+                                   .vote = own_vote,
+                                   .arg = m};
+
+    return watch_new(&p, e);
+}
+
+static struct move *move_new(struct moves *all, const struct config *c, const struct section *s,
+                             struct err *e)
+{
+    struct move *m = calloc(1, sizeof *m);
+
+    if (!m) {
+        (void)err_set(e, ERR_NOMEM, "no memory");
+        return NULL;
+    }
+    m->all = all;
+    failover_settings(c, s, &m->set);
+    fo_init(&m->fo, &m->set.core, move_now(m), all->d->p.seed ^ all->boot);
+    m->watch = open_watch(m, e);
+    if (!m->watch) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+int moves_open(struct decide *d, const struct config *c, struct moves **out, struct err *e)
+{
+    struct moves *all;
+    struct move **at;
+    const struct section *s;
+
+    *out = NULL;
+    if (!failover_wanted(c))
+        return 0;
+    all = calloc(1, sizeof *all);
+    if (!all)
+        return err_set(e, ERR_NOMEM, "no memory");
+    all->d = d;
+    (void)snprintf(all->voter, sizeof all->voter, "%s", failover_voter(c));
+    if (getrandom(&all->boot, sizeof all->boot, 0) != sizeof all->boot)
+        all->boot = (uint64_t)clock_wall().ms;
+    at = &all->first;
+    *out = all;
+    moves_words(all);
+    all->actions = actions_open(c, d->loop, d->log, e);
+    canary_urls(c, all->canary_urls);
+    all->canaries = canaries_new(d->loop, d->log, c, e);
+    if (!all->canaries || !all->actions || moves_authority_open(all, c, e) != 0) {
+        moves_close(out);
+        return e->code;
+    }
+    for (size_t i = 0; (s = config_named(c, "failover", i)) != NULL; i++) {
+        *at = move_new(all, c, s, e);
+        if (!*at) {
+            moves_close(out);
+            return e->code;
+        }
+        at = &(*at)->next;
+    }
+    if (moves_drills_load(all, c, true, e) != 0) {
+        moves_close(out);
+        return e->code;
+    }
+    return 0;
+}
+
+void moves_close(struct moves **mp)
+{
+    struct moves *all = *mp;
+
+    if (!all)
+        return;
+    peers_hook(all->d, &(struct peer_hooks){.arg = NULL});
+    actions_close(&all->actions);
+    authority_close(&all->authority);
+    while (all->first) {
+        struct move *m = all->first;
+
+        all->first = m->next;
+        for (size_t i = 0; i < MOVE_WAITING; i++) {
+            if (m->waiting[i].done)
+                m->waiting[i].done(m->waiting[i].arg, FO_R_LEASE, FO_BIT(FO_R_LEASE), "");
+        }
+        move_free(m);
+    }
+    canaries_free(&all->canaries);
+    canaries_free(&all->retired);
+    moves_local_free(all);
+    moves_drills_free(all);
+    free(all);
+    *mp = NULL;
+}
+
+static bool live(const struct move *m)
+{
+    uint8_t s = m->fo.record.status;
+
+    return m->fo.known && (s == FO_PLAN || s == FO_STUCK_STATUS || s == FO_UNDO_STATUS);
+}
+
+/* Whether indices mean the same: what is not of core may change at any time. */
+static bool same_shape(const struct fo_settings *a, const struct fo_settings *b)
+{
+    return memcmp(&a->names, &b->names, sizeof a->names) == 0 && a->core.n_regions == b->core.n_regions &&
+           a->core.n_voters == b->core.n_voters && a->core.n_actions == b->core.n_actions &&
+           memcmp(a->core.voter_domain, b->core.voter_domain, sizeof a->core.voter_domain) == 0;
+}
+
+bool moves_can_reload(const struct moves *all, const struct config *c, struct err *e)
+{
+    struct fo_settings *fresh = all ? calloc(1, sizeof *fresh) : NULL;
+    bool good = true;
+
+    for (const struct move *m = all ? all->first : NULL; m && fresh; m = m->next) {
+        const struct section *s = NULL, *found = NULL;
+
+        for (size_t i = 0; (s = config_named(c, "failover", i)) != NULL; i++) {
+            if (strcmp(section_label(s), move_service(m)) == 0)
+                found = s;
+        }
+        if (found)
+            failover_settings(c, found, fresh);
+        if (live(m) && (!found || !same_shape(fresh, &m->set))) {
+            (void)err_set(
+                e, ERR_STATE,
+                "a plan of %s is live: its regions, voters and actions cannot change before it has ended",
+                move_service(m));
+            good = false;
+        }
+    }
+    free(fresh);
+    return good;
+}
+
+static bool renew_watch(struct move *m)
+{
+    struct err e = {0};
+    struct watch *fresh = open_watch(m, &e);
+
+    if (!fresh) {
+        LOG(m->all->d->log, LOG_ERROR, "failover", "probes could not be begun anew: the old ones go on",
+            kv_s("service", move_service(m)), kv_e(&e));
+        return false;
+    }
+    watch_free(&m->watch);
+    m->watch = fresh;
+    watch_fast(m->watch, m->fo.fast);
+    return true;
+}
+
+static void reload_one(struct move *m, const struct config *c, const struct section *s)
+{
+    struct fo_settings old = m->set;
+
+    failover_settings(c, s, &m->set);
+    if (!same_shape(&old, &m->set)) { /* indices mean something else: begin anew, from the record */
+        fo_init(&m->fo, &m->set.core, move_now(m), m->all->d->p.seed ^ m->all->boot);
+        memset(m->guard, 0, sizeof m->guard);
+    }
+    if (!watch_fits(m->watch, &m->set))
+        (void)renew_watch(m);
+}
+
+static void drop_service(struct move *m)
+{
+    move_hold(m);
+    m->gone = true;
+    watch_free(&m->watch);
+    for (size_t i = 0; i < MOVE_WAITING; i++) {
+        if (m->waiting[i].done)
+            m->waiting[i].done(m->waiting[i].arg, FO_R_LEASE, FO_BIT(FO_R_LEASE), "");
+        m->waiting[i].done = NULL;
+    }
+    move_release(m);
+}
+
+/* Watches go by the canaries: when these change, all begin anew. */
+static void reload_canaries(struct moves *all, const struct config *c)
+{
+    char urls[sizeof all->canary_urls];
+    struct canaries *fresh, *old = all->canaries;
+    struct err e = {0};
+    bool used = false;
+
+    canary_urls(c, urls);
+    if (strcmp(urls, all->canary_urls) == 0)
+        return;
+    fresh = canaries_new(all->d->loop, all->d->log, c, &e);
+    if (!fresh) {
+        LOG(all->d->log, LOG_ERROR, "failover", "canaries could not be begun anew: the old ones go on",
+            kv_e(&e));
+        return;
+    }
+    all->canaries = fresh;
+    memcpy(all->canary_urls, urls, sizeof urls);
+    for (struct move *m = all->first; m; m = m->next)
+        used |= !renew_watch(m);
+    if (used && !all->retired)
+        all->retired = old;
+    else if (!used)
+        canaries_free(&old);
+}
+
+int moves_reload(struct moves *all, const struct config *c, struct err *e)
+{
+    struct move *old = all->first, **at = &all->first, *next;
+    const struct section *s;
+    int rc = 0;
+
+    if (!moves_can_reload(all, c, e))
+        return e->code;
+    if (actions_reload(all->actions, c, e) != 0)
+        return e->code;
+    all->first = NULL;
+    for (size_t i = 0; (s = config_named(c, "failover", i)) != NULL; i++) {
+        struct move **found = &old, *m;
+
+        while (*found && strcmp(move_service(*found), section_label(s)) != 0)
+            found = &(*found)->next;
+        m = *found;
+        if (m) {
+            *found = m->next;
+            m->next = NULL;
+            reload_one(m, c, s);
+        } else {
+            m = move_new(all, c, s, e);
+            if (!m) {
+                rc = e->code;
+                continue;
+            }
+        }
+        *at = m;
+        at = &m->next;
+    }
+    for (; old; old = next) {
+        next = old->next;
+        drop_service(old);
+    }
+    reload_canaries(all, c);
+    return rc ? rc : moves_drills_load(all, c, false, e);
+}
+
+/* ---- reading ---- */
+
+uint32_t moves_count(const struct moves *all)
+{
+    uint32_t n = 0;
+
+    for (const struct move *m = all ? all->first : NULL; m; m = m->next)
+        n++;
+    return n;
+}
+
+static const struct move *nth(const struct moves *all, uint32_t i)
+{
+    const struct move *m = all->first;
+
+    while (i--)
+        m = m->next;
+    return m;
+}
+
+const char *moves_name(const struct moves *all, uint32_t i)
+{
+    return move_service(nth(all, i));
+}
+
+uint32_t moves_find(const struct moves *all, const char *service)
+{
+    uint32_t n = 0;
+
+    for (const struct move *m = all ? all->first : NULL; m; m = m->next, n++) {
+        if (strcmp(move_service(m), service) == 0)
+            return n;
+    }
+    return UINT32_MAX;
+}
+
+void moves_view(const struct moves *all, uint32_t i, struct fo_view *out)
+{
+    const struct move *m = nth(all, i);
+
+    *out = (struct fo_view){.fo = &m->fo,
+                            .config = &m->set.core,
+                            .names = &m->set.names,
+                            .settings = &m->set,
+                            .holder = m->holder};
+}
