@@ -112,7 +112,7 @@ class Place:
         self.ns, self.folder = f"{lab.name}-{name}", f"{lab.folder}/{name}"
         self.address = f"10.0.{number}.10"
         self.group = f"{CGROUP}/{lab.name}-{name}"
-        self.blkio = f"{BLKIO}/{lab.name}-{name}" if os.path.exists(BLKIO + "/blkio.throttle.write_iops_device") else None
+        self.blkio = f"{BLKIO}/{lab.name}-{name}" if os.path.exists(BLKIO + "/blkio.throttle.write_bps_device") else None
         self.router, self.more = lab.name + "-net", more
         self.programs = {}
 
@@ -189,13 +189,13 @@ class Place:
     def wake(self):
         self.each(signal.SIGCONT)
 
-    def disk(self, writes_per_second):
-        """Writes that programs started with slow=True may send to the disk each second; None: as fast as it can."""
+    def disk(self, bytes_per_second):
+        """So much may programs started with slow=True write to the disk; None: as fast as it can."""
         if not self.blkio:
             raise RuntimeError("no blkio throttling here")
         device = os.stat(self.folder).st_dev
-        with open(f"{self.blkio}/blkio.throttle.write_iops_device", "w", encoding="ascii") as f:
-            f.write(f"{os.major(device)}:{os.minor(device)} {writes_per_second or 0}\n")
+        with open(f"{self.blkio}/blkio.throttle.write_bps_device", "w", encoding="ascii") as f:
+            f.write(f"{os.major(device)}:{os.minor(device)} {bytes_per_second or 0}\n")
 
 
 class Router:

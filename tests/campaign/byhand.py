@@ -5,7 +5,7 @@
   careless asynchronous, the link to the standby cut a while before the primary dies, and the standby promoted while the old
            primary still serves: losses and two writers must be SEEN
 
-usage: byhand.py NAME FOLDER [--keep]
+usage: byhand.py NAME FOLDER [knot|bind|powerdns] [--keep]
 """
 import sys
 import time
@@ -13,7 +13,7 @@ import time
 from box import able
 from lab import Lab
 from measure import Record
-from servers import wait_for
+from servers import NAME_SERVERS, wait_for
 
 
 def right(lab):
@@ -79,7 +79,8 @@ def main():
     why = able()
     if why:
         sys.exit(f"byhand: {why}")
-    lab = Lab(sys.argv[1], sys.argv[2])
+    kind = next((k for k in NAME_SERVERS if k in sys.argv), "knot")
+    lab = Lab(sys.argv[1], sys.argv[2], names=kind)
     try:
         lab.up()
         right(lab)

@@ -15,7 +15,7 @@ import sys
 import time
 
 from box import Place, Router, run
-from servers import NAME, Etcd, Knot, Postgres, wait_for
+from servers import NAME, NAME_SERVERS, Etcd, Postgres, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
@@ -25,7 +25,7 @@ PLACE_OF = {v: k for k, v in REGIONS.items()}
 
 
 class Lab:
-    def __init__(self, name, folder, synchronous=True, every=0.1):
+    def __init__(self, name, folder, synchronous=True, every=0.1, names="knot"):
         self.name, self.folder, self.synchronous, self.every = name, folder, synchronous, every
         self.router = Router(self)
         self.east, self.west = Place(self, "east", 1), Place(self, "west", 2)
@@ -35,7 +35,7 @@ class Lab:
         self.places = (self.east, self.west, self.eu, self.out, self.dns)
         self.databases = {p.name: Postgres(p, synchronous) for p in (self.east, self.west)}
         self.etcd = Etcd((self.east, self.west, self.eu))
-        self.names = Knot(self.dns, self.eu)
+        self.names = NAME_SERVERS[names](self.dns, self.eu)
         self.programs = None  # set by programs.py: what of SecureBase stands in each region
         self.runs = 0
 

@@ -10,6 +10,7 @@ PG = "/usr/lib/postgresql/15/bin"
 ZONE, NAME = "example.test", "app.example.test"
 TSIG_NAME, TSIG_SECRET = "move", "bGFib3JhdG9yeS1zZWNyZXQtb2YtMzItYnl0ZXMhISE="
 TTL = 5
+PDNS_SCHEMAS = ("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql", "/usr/share/doc/pdns-backend-sqlite3/schema.sqlite3.sql")
 
 
 class Ended(Exception):
@@ -28,6 +29,11 @@ def wait_for(what, seconds, why, every=0.1):
             last = e
         time.sleep(every)
     raise RuntimeError(f"{why}: not within {seconds} s (last: {last!r})")
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
 
 
 class Etcd:
@@ -197,8 +203,9 @@ class Postgres:
         return self.sql("select pg_promote(true, 60)", db="postgres", timeout=70)
 
 
-class Knot:
-    """The zone's authority outside of the regions, and a second server that follows it."""
+class Names:
+    """The zone's first server, outside of the regions, which takes changes; and a second one that follows it: Knot. A kind
+    of server is made by start_first; what takes changes for SecureBase is told by action()."""
 
     kind = "knot"
 
@@ -210,42 +217,101 @@ class Knot:
         return (f"$ORIGIN {ZONE}.\n$TTL {TTL}\n@ SOA ns1 hostmaster 1 2 2 600 {TTL}\n@ NS ns1\n@ NS ns2\n"
                 f"ns1 A {self.addresses[0]}\nns2 A {self.addresses[1]}\napp A {active}\n")
 
-    def start(self, active=None):
-        for i, place in enumerate(self.places):
-            self.start_one(i, active if i == 0 else None)
+    def start(self, active):
+        self.start_one(0, active)
+        self.start_one(1)
         wait_for(lambda: all(self.answers(place=self.places[0])), 20, "both name servers answer")
 
     def start_one(self, i, active=None):
-        place = self.places[i]
-        folder = f"{place.folder}/knot"
+        folder = f"{self.places[i].folder}/names"
         os.makedirs(folder, exist_ok=True)
+        return self.start_first(folder, active) if i == 0 else self.knot(1, folder)
+
+    def start_first(self, folder, active):
         if active:
-            with open(f"{folder}/{ZONE}.zone", "w", encoding="ascii") as f:
-                f.write(self.zone(active))
-        other = self.addresses[1 - i]
+            write(f"{folder}/{ZONE}.zone", self.zone(active))
+        return self.knot(0, folder)
+
+    def knot(self, i, folder):
+        # every address of the other's place: what it asks from is its first one
+        other, net = self.addresses[1 - i], f"10.0.{self.places[1 - i].number}.0/24"
         acl = "[update, transfer]" if i == 0 else "[notified]"
         zone = "notify: other" if i == 0 else "master: other"
-        with open(f"{folder}/knot.conf", "w", encoding="ascii") as f:
-            f.write(f"server:\n    rundir: {folder}\n    listen: {self.addresses[i]}@53\n    udp-workers: 1\n    tcp-workers: 1\n"
-                    "    background-workers: 1\n"
-                    f"log:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {folder}\n"
-                    f"key:\n  - id: {TSIG_NAME}\n    algorithm: hmac-sha256\n    secret: {TSIG_SECRET}\n"
-                    f"remote:\n  - id: other\n    address: {other}@53\n"
-                    f"acl:\n  - id: update\n    key: {TSIG_NAME}\n    action: [update, transfer, query]\n"
-                    f"  - id: transfer\n    address: 10.0.{self.places[1 - i].number}.0/24\n    action: transfer\n"
-                    f"  - id: notified\n    address: 10.0.{self.places[1 - i].number}.0/24\n    action: notify\n"
-                    f"zone:\n  - domain: {ZONE}\n    storage: {folder}\n    file: {ZONE}.zone\n    {zone}\n    acl: {acl}\n"
-                    "    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: changes\n")
-        return place.start(f"knotd{i + 1}", ["knotd", "-c", f"{folder}/knot.conf"])
+        write(f"{folder}/knot.conf",
+              f"server:\n    rundir: {folder}\n    listen: {self.addresses[i]}@53\n    udp-workers: 1\n    tcp-workers: 1\n"
+              f"    background-workers: 1\nlog:\n  - target: stderr\n    any: info\ndatabase:\n    storage: {folder}\n"
+              f"key:\n  - id: {TSIG_NAME}\n    algorithm: hmac-sha256\n    secret: {TSIG_SECRET}\n"
+              f"remote:\n  - id: other\n    address: {other}@53\n"
+              f"acl:\n  - id: update\n    key: {TSIG_NAME}\n    action: [update, transfer, query]\n"
+              f"  - id: transfer\n    address: {net}\n    action: transfer\n"
+              f"  - id: notified\n    address: {net}\n    action: notify\n"
+              f"zone:\n  - domain: {ZONE}\n    storage: {folder}\n    file: {ZONE}.zone\n    {zone}\n    acl: {acl}\n"
+              "    zonefile-sync: -1\n    zonefile-load: whole\n    journal-content: changes\n")
+        return self.places[i].start(f"names{i + 1}", ["knotd", "-c", f"{folder}/knot.conf"])
 
     def answers(self, place):
         return [ask(place, a) for a in self.addresses]
 
     def point(self, place, address):
-        """By hand: what an operator does with knsupdate."""
+        """By hand: what an operator does."""
         text = (f"server {self.addresses[0]}\nzone {ZONE}.\nkey hmac-sha256:{TSIG_NAME} {TSIG_SECRET}\n"
                 f"update delete {NAME}. A\nupdate add {NAME}. {TTL} A {address}\nsend\n")
         place.enter("knsupdate", stdin=text, timeout=20)
+
+    def action(self, secret):
+        """Options of the action that changes the name; secret: file of the key."""
+        return {"type": "dns-update", "server": self.addresses[0], "zone": ZONE, "name": NAME, "ttl": TTL, "key": TSIG_NAME,
+                "secret": f"file:{secret}"}
+
+
+class Bind(Names):
+    kind = "bind"
+
+    def start_first(self, folder, active):
+        if active:
+            write(f"{folder}/{ZONE}.zone", self.zone(active))
+        write(f"{folder}/named.conf",
+              f'options {{ directory "{folder}"; listen-on {{ {self.addresses[0]}; }}; listen-on-v6 {{ none; }}; recursion no;\n'
+              f'  pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key"; dnssec-validation no;\n'
+              f'  notify explicit; also-notify {{ {self.addresses[1]}; }}; allow-transfer {{ any; }}; }};\ncontrols {{ }};\n'
+              f'key "{TSIG_NAME}" {{ algorithm hmac-sha256; secret "{TSIG_SECRET}"; }};\n'
+              f'zone "{ZONE}" {{ type primary; file "{folder}/{ZONE}.zone"; allow-update {{ key "{TSIG_NAME}"; }}; }};\n')
+        return self.places[0].start("names1", ["named", "-g", "-n", "1", "-c", f"{folder}/named.conf"])
+
+
+class PowerDns(Names):
+    kind = "powerdns"
+
+    def start_first(self, folder, active):
+        base = f"{folder}/zones.db"
+        write(f"{folder}/pdns.conf",
+              f"launch=gsqlite3\ngsqlite3-database={base}\nlocal-address={self.addresses[0]}\nsocket-dir={folder}\n"
+              f"primary=yes\nallow-axfr-ips=10.0.0.0/16\nalso-notify={self.addresses[1]}\nquery-cache-ttl=0\n"
+              f"cache-ttl=0\nnegquery-cache-ttl=0\nzone-cache-refresh-interval=0\nxfr-cycle-interval=2\ndnsupdate=no\napi=yes\n"
+              f"api-key={TSIG_SECRET}\nwebserver=yes\nwebserver-address={self.addresses[0]}\nwebserver-port=8081\n"
+              "webserver-allow-from=10.0.0.0/16\nreceiver-threads=1\ndistributor-threads=1\nguardian=no\ndaemon=no\nsecurity-poll-suffix=\n")
+        if active:
+            schema = next(f for f in PDNS_SCHEMAS if os.path.exists(f))
+            with open(schema, encoding="ascii") as f:
+                run("sqlite3", base, stdin=f.read())
+            write(f"{folder}/{ZONE}.zone", self.zone(active))
+            run("pdnsutil", f"--config-dir={folder}", "load-zone", ZONE, f"{folder}/{ZONE}.zone")
+            run("pdnsutil", f"--config-dir={folder}", "set-kind", ZONE, "primary")
+            run("pdnsutil", f"--config-dir={folder}", "set-meta", ZONE, "SOA-EDIT-API", "INCREASE")
+        return self.places[0].start("names1", ["pdns_server", f"--config-dir={folder}"])
+
+    def point(self, place, address):
+        body = {"rrsets": [{"name": f"{NAME}.", "type": "A", "ttl": TTL, "changetype": "REPLACE",
+                            "records": [{"content": address, "disabled": False}]}]}
+        place.enter("curl", "-sfS", "-X", "PATCH", "-H", f"X-API-Key: {TSIG_SECRET}", "-d", json.dumps(body),
+                    f"http://{self.addresses[0]}:8081/api/v1/servers/localhost/zones/{ZONE}.")
+
+    def action(self, secret):
+        return {"type": "powerdns", "url": f"http://{self.addresses[0]}:8081", "zone": ZONE, "name": NAME, "ttl": TTL,
+                "api_key": f"file:{secret}"}
+
+
+NAME_SERVERS = {n.kind: n for n in (Names, Bind, PowerDns)}
 
 
 def ask(place, server):
