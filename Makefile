@@ -148,6 +148,11 @@ e2e: all $(TOOLS) $(BUILD)/bench/load_tls
 slo-month: $(BUILD)/tests/slo_tool
 	SLO_DAYS=30 SLO_EVERY=60 $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/e2e/test_slo_promtool.py
 
+# Faults in a real setup of three regions on this machine (root, hours): tests/campaign/campaign.py says what OPTIONS there are.
+# Results are kept; what is in them is not run again.
+campaign: all
+	@BUILD=$(BUILD) $(PYTHON) tests/campaign/campaign.py $(OPTIONS)
+
 # What CI runs. Each runner prints its own closing lines.
 check:
 	@$(MAKE) --no-print-directory -j2 all
@@ -213,6 +218,7 @@ help:
 #help make clang | asan | ubsan | tsan | fuzz-replay
 #help make fuzz SECONDS=60      each fuzzer for so long
 #help make cover                lines that the unit tests reach, by file
+#help make campaign             regions that die, on this machine (root, hours, resumable); OPTIONS="--cycles 1"
 #help make bench, bench-NAME    what it costs: agent alerts anomaly expose facts ingest series sketch statsd track wire
 #help make conf                 example configurations and option pages, from the programs' option rows
 #help make install              DESTDIR= PREFIX=/usr
@@ -221,6 +227,6 @@ help:
 #help make clean                V=1 shows the commands of any of these
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month bench conf generated \
+.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month campaign bench conf generated \
     demo install deb rpm bookworm clean help
 .SECONDARY:

@@ -11,7 +11,8 @@ tzdata"
 tests_apt="clang libclang-rt-14-dev llvm clang-format-14 libcmocka-dev python3-pytest python3-msgpack python3-zstandard
 python3-protobuf curl prometheus prometheus-node-exporter nginx-light debootstrap rpm
 prometheus-alertmanager python3-aiosmtpd python3-botocore debhelper systemd sqlite3 procps iproute2 man-db
-knot bind9 pdns-server pdns-backend-sqlite3 python3-dnspython"
+knot knot-dnsutils bind9 pdns-server pdns-backend-sqlite3 python3-dnspython etcd-server etcd-client postgresql-15
+python3-psycopg2 nftables libfaketime util-linux"
 run_dnf="gcc make pkgconf-pkg-config libevent-devel msgpack-devel libzstd-devel libcurl-devel openssl-devel inih-devel
 sqlite-devel cjson-devel protobuf-c-devel zlib-devel libpq-devel ldns-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis
 tzdata"

@@ -80,7 +80,7 @@ class Programs:
             ("action promote", dict(postgres, step="promote", timeout="30s", patience="2m")),
             ("action write-test", dict(postgres, step="test")),
             ("action name", {**lab.names.action(f"{self.ca}/tsig"), "service": SERVICE, "step": "switch",
-                             "addresses": " ".join(f"{REGIONS[p.name]}={p.address}" for p in both)}),
+                             "values": " ".join(f"{REGIONS[p.name]}={p.address}" for p in both)}),
         ]
         sections += [(f"voter {p.name}", {"region": REGIONS[p.name]}) for p in lab.etcd.places]
         sections += [(f"canary c{i}", {"url": f"tcp://{a}:7"}) for i, a in enumerate(lab.out.more)]

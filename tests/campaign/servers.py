@@ -113,10 +113,19 @@ class Postgres:
                          "--no-sync")
         self.configure()
         self.start()
-        for role, rights in (("app", "login"), ("repl", "login replication"),
-                             ("securebase", "login superuser")):
-            self.sql(f"create role {role} {rights}", db="postgres")
+        self.sql("create role app login; create role repl login replication; create role securebase login;"
+                 " grant pg_monitor, pg_signal_backend to securebase; grant app to securebase;"
+                 " grant execute on function pg_promote(boolean, integer) to securebase", db="postgres")
         self.sql("create database app owner app", db="postgres")
+        # as docs/postgresql.md has it
+        self.sql("create schema securebase authorization securebase;"
+                 " grant execute on function pg_promote(boolean, integer) to securebase;"
+                 " create table securebase.heartbeat (service text primary key, region text not null, seq bigint not null,"
+                 " at timestamptz not null, note text not null default '');"
+                 " create table securebase.epoch (service text, epoch bigint, store bigint not null, rev bigint not null,"
+                 " plan text not null, timeline bigint not null, lsn pg_lsn not null, at timestamptz not null,"
+                 " primary key (service, epoch)); alter table securebase.heartbeat owner to securebase;"
+                 " alter table securebase.epoch owner to securebase")
         self.sql("create table writes (client text, seq bigint, region text, at timestamptz default clock_timestamp(),"
                  " primary key (client, seq)); create table alive (at timestamptz, region text);"
                  " insert into alive values (now(), ''); alter table writes owner to app; alter table alive owner to app")
@@ -260,8 +269,8 @@ class Names:
 
     def action(self, secret):
         """Options of the action that changes the name; secret: file of the key."""
-        return {"type": "dns-update", "server": self.addresses[0], "zone": ZONE, "name": NAME, "ttl": TTL, "key": TSIG_NAME,
-                "secret": f"file:{secret}"}
+        return {"type": "dns-update", "servers": " ".join(self.addresses), "zone": ZONE, "name": NAME, "ttl": f"{TTL}s",
+                "tsig_name": TSIG_NAME, "tsig_secret": f"file:{secret}"}
 
 
 class Bind(Names):
@@ -273,7 +282,7 @@ class Bind(Names):
         write(f"{folder}/named.conf",
               f'options {{ directory "{folder}"; listen-on {{ {self.addresses[0]}; }}; listen-on-v6 {{ none; }}; recursion no;\n'
               f'  pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key"; dnssec-validation no;\n'
-              f'  notify explicit; also-notify {{ {self.addresses[1]}; }}; allow-transfer {{ any; }}; }};\ncontrols {{ }};\n'
+              f'  notify explicit; notify-delay 1; also-notify {{ {self.addresses[1]}; }}; allow-transfer {{ any; }}; }};\ncontrols {{ }};\n'
               f'key "{TSIG_NAME}" {{ algorithm hmac-sha256; secret "{TSIG_SECRET}"; }};\n'
               f'zone "{ZONE}" {{ type primary; file "{folder}/{ZONE}.zone"; allow-update {{ key "{TSIG_NAME}"; }}; }};\n')
         return self.places[0].start("names1", ["named", "-g", "-n", "1", "-c", f"{folder}/named.conf"])
@@ -307,8 +316,8 @@ class PowerDns(Names):
                     f"http://{self.addresses[0]}:8081/api/v1/servers/localhost/zones/{ZONE}.")
 
     def action(self, secret):
-        return {"type": "powerdns", "url": f"http://{self.addresses[0]}:8081", "zone": ZONE, "name": NAME, "ttl": TTL,
-                "api_key": f"file:{secret}"}
+        return {"type": "powerdns", "url": f"http://{self.addresses[0]}:8081", "zone": ZONE, "name": NAME, "ttl": f"{TTL}s",
+                "api_key": f"file:{secret}", "agree": " ".join(self.addresses)}
 
 
 NAME_SERVERS = {n.kind: n for n in (Names, Bind, PowerDns)}
