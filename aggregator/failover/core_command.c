@@ -157,7 +157,7 @@ static struct verdict check(const struct fo_turn *t, const struct fo_order *o)
     case FO_C_RESUME:
     case FO_C_RETRY:
     case FO_C_SKIP: return on_unstick(t, o);
-    case FO_C_ACK: return s->record.status == FO_HOLD_STATUS ? waits() : done();
+    case FO_C_ACK: return s->record.status == FO_HOLD_STATUS || s->record.left != 0 ? waits() : done();
     case FO_C_AUTOMATION: return o->mode <= FO_AUTO ? waits() : refused(FO_R_INVALID);
     case FO_C_UNLOCK:
         return o->region == FO_NONE || o->region < t->c->n_regions ? waits() : refused(FO_R_INVALID);
@@ -244,6 +244,14 @@ void fo_command_drive(struct fo_turn *t)
         else if (r->must_not.region == o->region)
             lift(&r->must_not);
         break;
+    case FO_C_ACK:
+        if (s->state == FO_S_HOLD)
+            return;
+        r = fo_draft(t);
+        r->left = 0;
+        if (r->status == FO_HOLD_STATUS)
+            r->hold_until = t->wall;
+        break;
     case FO_C_FENCE:
         r = fo_draft(t);
         if (!fo_plan_is_live(r) && r->writer == o->region)
@@ -316,6 +324,7 @@ void fo_break_glass(struct fo_turn *t)
     fo_copy_text(p->why, sizeof p->why, s->pending.why);
     r->active = r->writer = s->pending.region;
     r->status = FO_HOLD_STATUS;
+    r->left = 0;
     r->hold_until = t->wall + t->c->t.hold;
     r->stuck_reason = FO_R_NONE;
     s->sticky = 0;

@@ -32,8 +32,8 @@ uint8_t fo_gate_to(const struct fo_turn *t)
 /* People who ask for a failover answer for what only holds back a machine. */
 static const fo_reasons asked_away = FO_BIT(FO_R_NOT_DOWN) | FO_BIT(FO_R_GRAY) | FO_BIT(FO_R_AUTOMATION) |
                                      FO_BIT(FO_R_HOLD) | FO_BIT(FO_R_BUDGET_DAY) | FO_BIT(FO_R_BUDGET_WEEK) |
-                                     FO_BIT(FO_R_VELOCITY) | FO_BIT(FO_R_FLAP) | FO_BIT(FO_R_TARGET_YOUNG) |
-                                     FO_BIT(FO_R_MAINTENANCE);
+                                     FO_BIT(FO_R_VELOCITY) | FO_BIT(FO_R_FLAP) | FO_BIT(FO_R_LEFT) |
+                                     FO_BIT(FO_R_TARGET_YOUNG) | FO_BIT(FO_R_MAINTENANCE);
 
 fo_reasons fo_gate_reasons(const struct fo_turn *t)
 {

@@ -16,6 +16,8 @@ void fo_read_again(struct fo_turn *t)
 static void lost(struct fo *s)
 {
     s->leading = s->storing = s->reading = 0;
+    s->rung = 0; /* what was seen of one plan tells nothing of the next */
+    s->sticky = 0;
     s->deadline = 0;
 }
 
@@ -26,8 +28,8 @@ void fo_take_lease(struct fo_turn *t, const struct fo_event *e)
 
     switch (e->u.lease.what) {
     case FO_LEASE_GRANTED:
+        lost(s);
         s->leading = 1;
-        s->storing = 0;
         s->token = e->u.lease.token;
         s->deadline = until;
         s->kept_at = e->u.lease.sent;

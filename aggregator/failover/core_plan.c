@@ -163,6 +163,16 @@ bool fo_validating(const struct fo_turn *t)
     return true;
 }
 
+/* An intent of which this process knows that nothing was asked outside. */
+static bool untouched(const struct fo_turn *t, uint8_t i)
+{
+    const struct fo_run *r = &t->s->runs[i];
+
+    return t->s->state != FO_S_RESUME && !r->flying && r->tries == 0 &&
+           (r->until == 0 || r->op == ACTION_APPLY);
+}
+
+/* What was done, or may have been, is taken back; what cannot be taken back (fo_run_undo) waits for people. */
 void fo_plan_undo(struct fo_turn *t)
 {
     struct fo *s = t->s;
@@ -170,12 +180,14 @@ void fo_plan_undo(struct fo_turn *t)
 
     for (uint8_t i = 0; i < t->c->n_actions; i++) {
         uint8_t phase = fo_phase_now(s, i), last = s->runs[i].last;
-        bool never = phase == FO_FAILED && (last == ACTION_DENIED || last == ACTION_CONFLICT);
+        bool never = (phase == FO_FAILED && (last == ACTION_DENIED || last == ACTION_CONFLICT)) ||
+                     (phase == FO_INTENT && untouched(t, i));
+        bool open = phase == FO_INTENT || phase == FO_DONE || phase == FO_FAILED;
 
-        if ((phase == FO_INTENT || phase == FO_DONE || phase == FO_FAILED) && t->c->actions[i].undo && !never)
+        if (open && !never)
             phase = FO_UNDOING;
         else if (phase == FO_INTENT)
-            phase = FO_FAILED;
+            phase = FO_SKIPPED;
         r->plan.phase[i] = phase;
     }
     if (r->plan.automatic)
@@ -245,6 +257,7 @@ static void write_step(struct fo_turn *t, enum plan_step step)
     if (step >= STEP_PROMOTE) {
         r->plan.past_no_return = 1;
         r->writer = r->plan.to;
+        r->left = (uint8_t)(r->plan.automatic ? r->left | 1U << r->plan.from : 0);
     }
     if (step == STEP_PROMOTE && !t->s->record.plan.past_no_return)
         r->plan.loss_ms = fo_loss(t->s, t->c, r->plan.to, t->s->entered);

@@ -299,6 +299,8 @@ void fo_run_undo(struct fo_turn *t)
         if (r->until == 0)
             arm(t, i, ACTION_UNDO);
         r->op = ACTION_UNDO;
+        if (!t->c->actions[i].undo)
+            settle(t, r, FO_FAILED); /* nobody but people can */
         if (r->settled == FO_IDLE && !r->flying && t->now >= r->until)
             settle(t, r, FO_FAILED);
         start(t, i);

@@ -54,6 +54,7 @@ void fo_copy_record(struct fo_record *to, const struct fo_record *from)
     to->active = from->active;
     to->writer = from->writer;
     to->status = from->status;
+    to->left = from->left;
     to->token = from->token;
     copy_plan(&to->plan, &from->plan);
     copy_suppression(&to->lock, &from->lock);

@@ -269,6 +269,7 @@ bool when_acked(struct fo_turn *t)
 }
 void then_steady_acked(struct fo_turn *t)
 {
+    fo_draft(t)->left = 0;
     then_steady(t);
     t->s->pending_on = 2;
 }

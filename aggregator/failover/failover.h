@@ -168,13 +168,16 @@ struct fo_suppression { /* all of them end */
 };
 
 struct fo_record {
-    uint32_t version;     /* of this layout */
-    uint32_t epoch;       /* highest ever given */
-    uint8_t active;       /* region to which users are sent */
-    uint8_t writer;       /* region that may write; FO_NONE while a move is between fence and promote */
-    uint8_t status;       /* enum fo_status */
-    struct fencing token; /* of whoever wrote it */
-    struct fo_plan plan;  /* of `epoch`; kept when it has ended */
+    uint32_t version; /* of this layout */
+    uint32_t epoch;   /* highest ever given */
+    uint8_t active;   /* region to which users are sent */
+    uint8_t writer;   /* region that may write; FO_NONE while a move is between fence and promote */
+    uint8_t status;   /* enum fo_status */
+    uint8_t
+        left; /* bit per region that automation moved away from: it does not move back by itself; a move by command
+                     or FO_C_ACK clears them */
+    struct fencing token;                                          /* of whoever wrote it */
+    struct fo_plan plan;                                           /* of `epoch`; kept when it has ended */
     struct fo_suppression lock, must_not, maintenance, automation; /* automation: region holds the mode */
     int64_t moves[FO_MOVES]; /* wall ms of automatic failovers, newest first */
     int64_t hold_until;      /* wall ms */
@@ -231,6 +234,7 @@ enum fo_reason {
     FO_R_WINDOW,
     FO_R_CAP,  /* drills */
     FO_R_GRAY, /* users hurt, monitors split */
+    FO_R_LEFT, /* automation moved away from that region, and nobody has looked since */
     /* answers to commands alone */
     FO_R_BUSY,     /* another command is being committed */
     FO_R_NO_PLAN,  /* there is nothing to approve, abort, resume … */
@@ -297,7 +301,7 @@ enum fo_command {
     FO_C_RESUME,
     FO_C_RETRY,
     FO_C_SKIP,
-    FO_C_ACK,
+    FO_C_ACK, /* somebody has looked: hold-down ends, regions that were left may be moved to again */
     FO_C_LOCK,
     FO_C_UNLOCK, /* with a region: takes its must_not back */
     FO_C_MUST_NOT,

@@ -71,11 +71,18 @@ int64_t fo_loss(const struct fo *s, const struct fo_config *c, uint8_t to, int64
 
 uint8_t fo_target(const struct fo *s, const struct fo_config *c, int64_t wall)
 {
-    for (uint8_t r = 0; r < c->n_regions && r < FO_REGIONS; r++)
-        if (r != s->record.active && fo_bit(s->tally.up, r) &&
-            !(fo_in_force(&s->record.must_not, wall) && s->record.must_not.region == r))
+    uint8_t left = FO_NONE;
+
+    for (uint8_t r = 0; r < c->n_regions && r < FO_REGIONS; r++) {
+        if (r == s->record.active || !fo_bit(s->tally.up, r) ||
+            (fo_in_force(&s->record.must_not, wall) && s->record.must_not.region == r))
+            continue;
+        if (!fo_bit(s->record.left, r))
             return r;
-    return FO_NONE;
+        if (left == FO_NONE)
+            left = r; /* people may want it */
+    }
+    return left;
 }
 
 bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind)
@@ -183,6 +190,8 @@ static fo_reasons automation_may(const struct fo *s, const struct fo_config *c, 
         r |= FO_BIT(FO_R_BUDGET_WEEK);
     if (s->facts.others_moving + 1U > most)
         r |= FO_BIT(FO_R_VELOCITY);
+    if (fo_bit(rec->left, to))
+        r |= FO_BIT(FO_R_LEFT);
     if (flapping(rec, wall))
         r |= FO_BIT(FO_R_FLAP);
     return r;

@@ -110,6 +110,8 @@ static const struct named reasons[FO_REASONS] = {
     [FO_R_WINDOW] = {"window", "It is not the time for it.", "sbctl failover status SERVICE"},
     [FO_R_CAP] = {"cap", "It took longer than a drill may.", "sbctl failover status SERVICE"},
     [FO_R_GRAY] = {"gray", "Users are hurt, and monitors do not agree.", "sbctl failover approve SERVICE"},
+    [FO_R_LEFT] = {"left", "It moved away from that region by itself, and nobody has looked since.",
+                   "sbctl failover ack SERVICE"},
     [FO_R_BUSY] = {"busy", "Another command is being committed.", ""},
     [FO_R_NO_PLAN] = {"no_plan", "There is nothing that this command is about.",
                       "sbctl failover status SERVICE"},

@@ -182,6 +182,9 @@ int fo_record_write(const struct fo_record *r, const struct fo_config *c, const 
             buf_fmt(out, "%s %lld\n", numbers[i].key, (long long)get(r, &numbers[i]));
     for (unsigned i = 0; i < COUNT(texts); i++)
         escaped(out, texts[i].key, (const char *)r + texts[i].at, texts[i].cap);
+    for (uint8_t i = 0; i < c->n_regions && i < FO_REGIONS; i++)
+        if (fo_bit(r->left, i))
+            buf_fmt(out, "left %s\n", n->region[i]);
     if (r->stuck_reason != FO_R_NONE)
         buf_fmt(out, "stuck %s\n", fo_reason_name((enum fo_reason)r->stuck_reason));
     for (unsigned i = 0; i < FO_MOVES; i++)
@@ -339,6 +342,15 @@ static int on_action(struct reading *g, char *value)
     return 0;
 }
 
+/* A region that was left and is not configured any more cannot be moved to. */
+static int on_left(struct reading *g, const char *value)
+{
+    for (uint8_t i = 0; i < g->c->n_regions && i < FO_REGIONS; i++)
+        if (strcmp(value, g->n->region[i]) == 0)
+            g->r->left = (uint8_t)(g->r->left | 1U << i);
+    return 0;
+}
+
 static int on_stuck(struct reading *g, const char *value)
 {
     for (unsigned i = 1; i < FO_REASONS; i++)
@@ -374,6 +386,8 @@ static int on_line(struct reading *g, const char *key, char *value)
         return on_token(g, value);
     if (strcmp(key, "action") == 0)
         return on_action(g, value);
+    if (strcmp(key, "left") == 0)
+        return on_left(g, value);
     if (strcmp(key, "stuck") == 0)
         return on_stuck(g, value);
     if (strcmp(key, "move") == 0 && g->moves < FO_MOVES && number(value, INT64_MIN, INT64_MAX, &v) &&

@@ -47,6 +47,7 @@ static void random_record(struct rng *r, struct fo_record *x)
     x->active = (uint8_t)rng_below(r, 3);
     x->writer = rng_below(r, 2) ? FO_NONE : (uint8_t)rng_below(r, 3);
     x->status = (uint8_t)rng_below(r, 5);
+    x->left = (uint8_t)rng_below(r, 8);
     x->token = (struct fencing){rng_next(r), rng_next(r)};
     x->plan.epoch = (uint32_t)rng_next(r);
     x->plan.kind = (uint8_t)rng_below(r, FO_KINDS);
