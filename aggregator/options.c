@@ -22,9 +22,11 @@ static const struct option_row rows[] = {
      .sentence = "The region that this aggregator serves: a label of what it says, and its vote's origin."},
     {.key = "role",
      .type = OPT_CHOICE,
-     .choices = "full",
+     .choices = "full witness",
      .dflt = "full",
-     .sentence = "What this process does: full takes in batches and shows them."},
+     .sentence =
+         "What this process does: full takes in batches, shows and judges them; a witness takes in none: "
+         "it looks at regions, votes, speaks with its peers, and never leads."},
     {.key = "voter",
      .type = OPT_STRING,
      .dflt = "",

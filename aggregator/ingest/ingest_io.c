@@ -261,6 +261,7 @@ struct ingest *ingest_start(const struct ingest_params *p, struct buf *report, s
     g->work_mem.cap = (size_t)option_int(s, "max_requests_memory");
     g->state_mem.cap = STATE_MEM;
     g->kind = kind_of(p->config);
+    g->witness = strcmp(option_text(config_section(p->config, "aggregator"), "role"), "witness") == 0;
     map_init(&g->lanes, &g->state_mem, g->seed);
     figures_init(&g->f, NULL);
     read_options(g, p->config);

@@ -50,6 +50,7 @@ struct ingest {
     struct journal *journal;
     struct history *history;
 
+    bool witness; /* [aggregator] role: takes in no batches */
     /* [ingest] */
     enum auth_kind kind;
     struct auth auth;

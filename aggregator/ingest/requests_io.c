@@ -299,13 +299,20 @@ static enum request_path path_of(const struct http_exchange *x)
                                                : PATH_OTHER;
 }
 
+/* Whether an agent delivers where nobody takes anything in: not let in, so that it keeps what it has for another one. */
+static bool delivers_to_witness(const struct ingest *g, enum request_path path)
+{
+    return g->witness && (path == PATH_BATCHES || path == PATH_DEFINITIONS);
+}
+
 /* The body of a request that its head refuses is not read, lest strangers use up what all bodies may take. */
 bool ingest_wants(void *arg, const struct http_exchange *x)
 {
     const struct ingest *g = arg;
     struct caller who;
 
-    return judge_head(x, path_of(x)) == WIRE_OK && know_caller(g, x, &who) && !g->stopping;
+    return judge_head(x, path_of(x)) == WIRE_OK && know_caller(g, x, &who) && !g->stopping &&
+           !delivers_to_witness(g, path_of(x));
 }
 
 void ingest_request(void *arg, struct http_exchange *x)
@@ -320,6 +327,8 @@ void ingest_request(void *arg, struct http_exchange *x)
         refuse_head(g, x, path, reason, head_text(reason));
     } else if (!know_caller(g, x, &who)) {
         refuse_head(g, x, path, WIRE_UNAUTHORIZED, "who speaks is not known");
+    } else if (delivers_to_witness(g, path)) {
+        refuse_head(g, x, path, WIRE_IDENTITY, "this is a witness: it takes in no batches");
     } else if (g->stopping) {
         refuse_head(g, x, path, WIRE_UNAVAILABLE, "this aggregator is stopping");
     } else if (path == PATH_PEER && http_refusal(x) == HTTP_FINE) {
