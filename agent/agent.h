@@ -10,6 +10,8 @@
 
 struct agent;
 struct agent_params {
+    const char
+        *file; /* of the configuration, for the helpers of guards; NULL: there are none. Borrowed for good */
     const struct config *config; /* borrowed for the life of the agent, or until agent_reload */
     const char *root;            /* "" or a prefix: PREFIX/proc … */
     struct loop *loop;           /* borrowed */
@@ -29,6 +31,8 @@ int agent_reload(struct agent *a, const struct config *fresh, struct err *e);
 void agent_dump(struct agent *a); /* its state into the log */
 /* Seals what there is, sends for at most 5 s, then calls `stopped`. The rest waits in the spool. */
 void agent_stop(struct agent *a);
+struct guards;
+struct guards *agent_guards(struct agent *a);         /* borrowed until the next turn */
 void agent_status(struct agent *a, struct status *s); /* texts borrowed until the next turn */
 
 #endif

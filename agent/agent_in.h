@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/control_io.h"
 #include "agent/groups.h"
+#include "agent/guard/guards.h"
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
 #include "agent/page.h"
@@ -30,6 +31,7 @@ struct agent {
     struct spool *spool;
     struct shipping *shipping;
     struct control *control;
+    struct guards *guards;
     struct pages *pages; /* NULL: not wanted */
     struct statsd *statsd;
     struct grid *statsd_grid;

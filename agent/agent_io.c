@@ -223,6 +223,15 @@ static int begin_pages(struct agent *a, struct err *e)
     return a->pages ? 0 : e->code;
 }
 
+static int begin_guards(struct agent *a, struct err *e)
+{
+    struct guards_params p = {
+        .config = a->p.config, .file = a->p.file, .agent = a->id, .loop = a->p.loop, .log = a->p.log};
+
+    a->guards = guards_new(&p, e);
+    return a->guards ? 0 : e->code;
+}
+
 static int begin(struct agent *a, struct err *e)
 {
     struct grid_params g = {
@@ -253,7 +262,9 @@ static int begin(struct agent *a, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory to begin");
     a->control = control_new(option_text(config_section(a->p.config, "agent"), "socket"), a, a->spool,
                              a->p.loop, a->p.log, e);
-    return a->control ? begin_pages(a, e) : e->code;
+    if (!a->control || begin_guards(a, e) != 0)
+        return e->code;
+    return begin_pages(a, e);
 }
 
 struct agent *agent_new(const struct agent_params *p, struct err *e)
@@ -293,6 +304,7 @@ void agent_free(struct agent **ap)
 
     if (!a)
         return;
+    guards_free(&a->guards);
     pages_free(&a->pages);
     control_free(&a->control);
     timer_free(&a->tick_timer);
@@ -336,6 +348,8 @@ int agent_reload(struct agent *a, const struct config *fresh, struct err *e)
         rc = shipping_options(a, fresh, &p, urls, &token, e);
     if (rc == 0)
         rc = shipping_reload(a->shipping, &p, e);
+    if (rc == 0)
+        rc = guards_reload(a->guards, fresh, e);
     if (rc != 0)
         goto out;
     runner_inherit(runner, a->runner);
@@ -351,6 +365,11 @@ out:
     runner_free(&runner);
     buf_free(&token);
     return rc;
+}
+
+struct guards *agent_guards(struct agent *a)
+{
+    return a->guards;
 }
 
 void agent_status(struct agent *a, struct status *s)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/guard/settings.h"
 #include "agent/inputs/statsd.h"
 #include "agent/options.h"
 #include "agent/runner.h"
@@ -189,6 +190,8 @@ int agent_check(const struct config *c, bool sending, struct buf *report, struct
         rc = config_complain(report, http, "listen", e, "found \"%s\", expected a loopback address",
                              option_text(http, "listen"));
     if (check_labels(c, report, e) != 0)
+        rc = ERR_CONFIG;
+    if (guards_check(c, report, e) != 0)
         rc = ERR_CONFIG;
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/guard/guards.h"
 #include "common/net/http_server.h"
 
 struct control {
@@ -85,6 +86,54 @@ static void dropped(void *arg, const struct spool_answer *a)
     say(x, 200, "the spool is empty; what was in it is counted as dropped\n");
 }
 
+/* ---- guards ---- */
+
+static void show_guards(struct control *c, struct http_exchange *x, bool json)
+{
+    struct buf b;
+    int rc = 0;
+
+    buf_init(&b, NULL, 1 << 20);
+    if (json)
+        rc = guards_json(agent_guards(c->agent), &b);
+    else
+        guards_text(agent_guards(c->agent), &b);
+    answer(x, rc == 0 ? 200 : 500, json ? "application/json" : "text/plain; charset=utf-8", &b);
+}
+
+static void checked(void *arg, bool may, const char *why)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof text, "%s: %s\n", may ? "yes" : "no", why);
+    say(arg, may ? 200 : 409, text);
+}
+
+static void check_guard(struct control *c, struct http_exchange *x)
+{
+    char name[GUARD_NAME];
+
+    if (http_param(x, "name", 0, name, sizeof name) != 0)
+        say(x, 400, "name= is needed\n");
+    else
+        guards_ask(agent_guards(c->agent), name, checked, x);
+}
+
+static bool of_guards(struct control *c, struct http_exchange *x, const char *path)
+{
+    bool check = strcmp(path, "/guards/check") == 0, json = strcmp(path, "/guards.json") == 0;
+
+    if (!check && !json && strcmp(path, "/guards") != 0)
+        return false;
+    if (strcmp(http_method(x), "GET") != 0)
+        say(x, 405, "GET\n");
+    else if (check)
+        check_guard(c, x);
+    else
+        show_guards(c, x, json);
+    return true;
+}
+
 static void act(struct control *c, struct http_exchange *x, const char *path)
 {
     bool drop = strcmp(path, "/spool/drop") == 0, list = strcmp(path, "/spool/dead") == 0;
@@ -115,6 +164,8 @@ static void handle(void *arg, struct http_exchange *x)
     static const char *const acts[] = {"/spool/verify", "/spool/dead", "/spool/drop"};
     const char *path = http_path(x), *method = http_method(x);
 
+    if (of_guards(arg, x, path))
+        return;
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
         if (strcmp(path, reads[i]) != 0)
             continue;

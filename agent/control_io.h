@@ -5,7 +5,8 @@
 #include "agent/agent.h"
 
 struct control;
-/* Listens on `path` (0660). GET /status, /status.json, /spool; POST /spool/verify, /spool/drop. */
+/* Listens on `path` (0660). GET /status, /status.json, /spool; POST /spool/verify,
+ * /spool/drop; GET /guards, /guards.json, /guards/check?name=. */
 struct control *control_new(const char *path, struct agent *a, struct spool *spool, struct loop *l,
                             struct log *log, struct err *e);
 void control_free(struct control **c);

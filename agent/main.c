@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/guard/guards.h"
 #include "agent/once.h"
 #include "agent/options.h"
 #include "agent/runner.h"
@@ -19,7 +20,7 @@ static const struct cli_flag flags[] = {
      "try one collector, input or probe by itself: cpu, redis main, statsd, probe login"},
     {"list", CLI_NOTHING, NULL, "print what this agent can collect, take in and probe, and end"},
     {"root", CLI_VALUE, "PREFIX", "read PREFIX/proc, PREFIX/sys and so on"},
-    {"json", CLI_NOTHING, NULL, "with status or spool stat: print JSON"},
+    {"json", CLI_NOTHING, NULL, "with status, spool stat or guard status: print JSON"},
 };
 
 struct running {
@@ -53,11 +54,17 @@ static struct cli_program program = {
     .sentence = "Samples this host and its services, and ships what it finds to an aggregator.",
     .file = "/etc/securebase/agent.ini",
     .usage = "       securebase-agent [-c FILE] status [--json]\n"
-             "       securebase-agent [-c FILE] spool stat|verify|dead|drop\n",
+             "       securebase-agent [-c FILE] spool stat|verify|dead|drop\n"
+             "       securebase-agent [-c FILE] guard list | status [--json] | check NAME | helper NAME\n",
     .flags = flags,
     .n_flags = sizeof flags / sizeof *flags,
-    .max_words = 2,
+    .max_words = 3,
 };
+
+static bool is_guard_verb(const struct cli *cli, const char *verb, size_t words)
+{
+    return cli->n_words == words && strcmp(cli->words[0], "guard") == 0 && strcmp(cli->words[1], verb) == 0;
+}
 
 /* What can be told to be wrong before the configuration is read. CLI_GO_ON, or the status of a wrong call. */
 static int check_words(const struct cli *cli, bool once)
@@ -65,12 +72,16 @@ static int check_words(const struct cli *cli, bool once)
     enum once_format format;
     const char *how = cli_value(&program, cli, "format");
 
+    if (is_guard_verb(cli, "list", 2) || is_guard_verb(cli, "helper", 3))
+        return CLI_GO_ON;
     if (cli->n_words && !status_is_verb(cli->words, cli->n_words, cli_given(&program, cli, "json")))
         return cli_usage(&program,
-                         "found \"%s%s%s\", expected status [--json], or spool stat|verify|dead|drop",
+                         "found \"%s%s%s\", expected status [--json], spool stat|verify|dead|drop, or guard "
+                         "list|status|check NAME",
                          cli->words[0], cli->n_words > 1 ? " " : "", cli->n_words > 1 ? cli->words[1] : "");
     if (!cli->n_words && cli_given(&program, cli, "json"))
-        return cli_usage(&program, "--json goes with status and spool stat; --once takes --format=json");
+        return cli_usage(&program,
+                         "--json goes with status, spool stat and guard status; --once takes --format=json");
     if (how && !once)
         return cli_usage(&program, "--format goes with --once and --test");
     if (how && once_format_of(how, &format) != 0)
@@ -145,6 +156,7 @@ static int run(struct running *r, const char *root)
 {
     struct signal_calls calls = {on_reload, on_reopen, on_dump, on_stop, r};
     struct agent_params p = {.config = r->config,
+                             .file = r->cli->file,
                              .root = root,
                              .log = r->log,
                              .version = SB_VERSION,
@@ -207,6 +219,27 @@ static int list(void)
     return 0;
 }
 
+static int list_guards(const struct config *c)
+{
+    const struct section *s;
+
+    for (size_t i = 0; (s = config_named(c, "guard", i)); i++)
+        (void)printf("%s\t%s\n", section_label(s), option_text(s, "service"));
+    return 0;
+}
+
+/* The process that can fence: the agent starts one for each of its guards. */
+static int help_guard(struct running *r, const char *name)
+{
+    struct err e = {0};
+
+    r->log = cli_log(r->config, &e);
+    if (r->log)
+        return helper_run(r->config, name, r->log);
+    (void)fprintf(stderr, "securebase-agent: %s\n", e.text);
+    return 1;
+}
+
 static int go(const struct cli *cli)
 {
     struct running r = {.program = &program, .cli = cli};
@@ -227,7 +260,11 @@ static int go(const struct cli *cli)
         status = cli_config(&program, cli, &r.config);
     if (status != CLI_GO_ON)
         return status;
-    if (cli->n_words)
+    if (is_guard_verb(cli, "list", 2))
+        status = list_guards(r.config);
+    else if (is_guard_verb(cli, "helper", 3))
+        status = help_guard(&r, cli->words[2]);
+    else if (cli->n_words)
         status = status_verb(option_text(config_section(r.config, "agent"), "socket"), cli->words,
                              cli->n_words, cli_given(&program, cli, "json"));
     else if (samples_only(&program, cli))

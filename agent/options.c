@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/guard/settings.h"
 #include "agent/inputs/statsd.h"
 #include "agent/runner.h"
 #include "common/daemon/cli.h"
@@ -135,13 +136,14 @@ struct section_row *agent_sections(struct arena *a, size_t *n)
                                        .n_rows = statsd_n_options};
     size_t n_own = sizeof own / sizeof *own, n_collectors = 0;
     struct section_row *collectors_rows = collector_sections(a, &n_collectors);
-    struct section_row *all = arena_array(a, n_own + 2 + n_collectors, sizeof *all);
+    struct section_row *all = arena_array(a, n_own + 3 + n_collectors, sizeof *all);
 
     if (!collectors_rows || !all)
         return NULL;
     memcpy(all, own, sizeof own);
     all[n_own++] = statsd;
     all[n_own++] = probe_section;
+    all[n_own++] = guard_section;
     memcpy(all + n_own, collectors_rows, n_collectors * sizeof *all);
     *n = n_own + n_collectors;
     return all;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/status.h"
+#include "common/wire/guard.h"
 #include "common/daemon/daemon.h"
 #include "common/net/http_client.h"
 #include "common/net/loop.h"
@@ -31,7 +32,8 @@ static const struct {
     {"status", NULL, "GET", "/status", false},           {"status", NULL, "GET", "/status.json", true},
     {"spool", "stat", "GET", "/spool", false},           {"spool", "stat", "GET", "/status.json", true},
     {"spool", "verify", "POST", "/spool/verify", false}, {"spool", "drop", "POST", "/spool/drop", false},
-    {"spool", "dead", "POST", "/spool/dead", false},
+    {"spool", "dead", "POST", "/spool/dead", false},     {"guard", "status", "GET", "/guards", false},
+    {"guard", "status", "GET", "/guards.json", true},    {"guard", "check", "GET", "/guards/check", false},
 };
 
 /* The index of what the words ask for; -1. */
@@ -40,6 +42,7 @@ static int find(char **words, size_t n, bool json)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         size_t want = verbs[i].word ? 2 : 1;
 
+        want += verbs[i].word && strcmp(verbs[i].word, "check") == 0;
         if (n == want && strcmp(words[0], verbs[i].verb) == 0 && verbs[i].json == json &&
             (!verbs[i].word || strcmp(words[1], verbs[i].word) == 0))
             return (int)i;
@@ -59,12 +62,17 @@ int status_verb(const char *socket, char **words, size_t n, bool json)
     struct http_request r = {.unix_socket = socket, .timeout = span_s(60), .fresh = true};
     struct http_client *c = NULL;
     int i = find(words, n, json);
-    char url[64];
+    char url[256];
     struct err e = {0};
 
     if (i < 0)
         return EXIT_USAGE;
-    (void)snprintf(url, sizeof url, "http://localhost%s", verbs[i].path);
+    if (n > 2 && (!guard_name_ok(words[2]))) {
+        (void)fprintf(stderr, "securebase-agent: found \"%.100s\", expected the name of a guard\n", words[2]);
+        return EXIT_USAGE;
+    }
+    (void)snprintf(url, sizeof url, "http://localhost%s%s%s", verbs[i].path, n > 2 ? "?name=" : "",
+                   n > 2 ? words[2] : "");
     r.method = verbs[i].method;
     r.url = url;
     a.loop = loop_new(&e);

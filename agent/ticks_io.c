@@ -44,6 +44,7 @@ static void tell(struct agent *a, struct wall at)
     spool_metrics(&t, grid_sink(g));
     shipper_metrics(shipping_state(a->shipping), grid_sink(g));
     runner_metrics(a->runner, grid_sink(g));
+    guards_metrics(a->guards, grid_sink(g));
     statsd_metrics(a->statsd, grid_sink(g));
     statsd_listener_metrics(a->listeners, a->n_listeners, grid_sink(g));
 }

@@ -12,8 +12,7 @@ const char *guard_state_name(enum guard_state s)
 
 const char *guard_reason_name(enum guard_reason r)
 {
-    static const char *const names[GUARD_REASONS] = {"none",    "denied", "lapsed",
-                                                     "started", "broken", "operator"};
+    static const char *const names[GUARD_REASONS] = {"none", "denied", "lapsed", "started", "broken"};
 
     return (unsigned)r < GUARD_REASONS ? names[r] : "?";
 }
@@ -31,6 +30,7 @@ static void begin_fence(struct guard *g, enum guard_reason why, int64_t now)
     g->fences[why]++;
     g->deadline = 0;
     g->proven = g->letting = false;
+    g->broken_at = 0;
     if (g->want < g->kept.seen_epoch)
         g->want = g->kept.seen_epoch;
     enter(g, GUARD_FENCING, now);
@@ -197,6 +197,17 @@ void guard_stopped(struct guard *g, int64_t now)
     g->retry_at = now;
 }
 
+static void looked(struct guard *g, bool ok, int64_t now)
+{
+    g->look_at = now + (ok ? g->t.look : g->t.retry);
+    if (ok)
+        g->broken_at = 0;
+    else if (!g->broken_at)
+        g->broken_at = now;
+    else if (now - g->broken_at >= g->t.broken)
+        begin_fence(g, GUARD_R_BROKEN, now);
+}
+
 void guard_done(struct guard *g, bool ok, int64_t now)
 {
     bool mine = fits(g);
@@ -208,9 +219,7 @@ void guard_done(struct guard *g, bool ok, int64_t now)
     if (!mine)
         return;
     if (job == GUARD_PROVE) {
-        g->look_at = now + g->t.look;
-        if (!ok)
-            begin_fence(g, GUARD_R_BROKEN, now);
+        looked(g, ok, now);
     } else if (!ok) {
         g->retry_at = now + g->t.retry;
     } else if (job == GUARD_FENCE) {
@@ -246,5 +255,5 @@ int64_t guard_due(const struct guard *g)
 
 bool guard_may_write(const struct guard *g)
 {
-    return g->state != GUARD_FENCED || g->letting;
+    return g->state != GUARD_FENCED || g->letting || g->broken_at;
 }

@@ -29,8 +29,7 @@ enum guard_reason { /* why a fence was begun */
                     GUARD_R_DENIED, /* an aggregator has read that this region may not serve */
                     GUARD_R_LAPSED, /* the lease ended */
                     GUARD_R_STARTED, /* no valid lease was found at the start, or a fence that had to be proven again */
-                    GUARD_R_BROKEN,   /* it was fenced, and something let it run again */
-                    GUARD_R_OPERATOR, /* somebody asked for it here */
+                    GUARD_R_BROKEN, /* it was fenced, and something let it run again */
                     GUARD_REASONS
 };
 const char *guard_reason_name(enum guard_reason r); /* "denied" … */
@@ -50,13 +49,15 @@ struct guard_lease_kept {
     char boot[37];    /* of the machine: /proc/sys/kernel/random/boot_id */
     int64_t deadline; /* ms of its boot clock; long past while a fence is wanted */
     bool serving;     /* false: the grace of UNKNOWN */
-    uint64_t holder;  /* the helper that looks after it */
 };
 
 struct guard_times {
-    int64_t grace;   /* from a start without a lease: 10 000 */
-    int64_t retry;   /* after an attempt that failed: 1 000 */
-    int64_t look;    /* between two looks at a fence that holds: 5 000 */
+    int64_t grace; /* from a start without a lease: 10 000 */
+    int64_t retry; /* after an attempt that failed: 1 000 */
+    int64_t look;  /* between two looks at a fence that holds: 5 000 */
+    int64_t
+        broken; /* from when it was seen not to hold until it is carried out again: 6 000. A service that is opened on
+                      * purpose is seen to write before the lease that allows it has been heard of */
     int64_t longest; /* no lease ends later than so long from now: GUARD_LEASE */
 };
 
@@ -82,7 +83,8 @@ struct guard {
     struct guard_kept kept;
     int64_t deadline; /* UNKNOWN, SERVING, RELEASING */
     int64_t retry_at, look_at, keep_at;
-    int64_t since; /* of the state */
+    int64_t broken_at; /* FENCED: since when it does not hold; 0: it does */
+    int64_t since;     /* of the state */
     uint64_t fences[GUARD_REASONS], releases, attempts, failures, ignored;
 };
 

@@ -62,8 +62,8 @@ void guard_lease_write(const struct guard_lease_kept *l, uint8_t out[GUARD_SLOT]
 {
     char line[GUARD_SLOT / 2];
 
-    (void)snprintf(line, sizeof line, "lease 1 boot=%.36s deadline=%lld serving=%d holder=%llu", l->boot,
-                   (long long)l->deadline, l->serving, (unsigned long long)l->holder);
+    (void)snprintf(line, sizeof line, "lease 1 boot=%.36s deadline=%lld serving=%d", l->boot,
+                   (long long)l->deadline, l->serving);
     seal(line, out);
 }
 
@@ -93,7 +93,6 @@ bool guard_kept_read(const uint8_t *slots, size_t n, struct guard_kept *out, uin
 
 bool guard_lease_read(const uint8_t *slots, size_t n, struct guard_lease_kept *out)
 {
-    unsigned long long holder;
     char line[GUARD_SLOT];
     long long deadline;
     int serving;
@@ -101,11 +100,9 @@ bool guard_lease_read(const uint8_t *slots, size_t n, struct guard_lease_kept *o
     if (!open_slot(slots, n, 2, line))
         return false;
     *out = (struct guard_lease_kept){.deadline = 0};
-    if (sscanf(line, "lease 1 boot=%36s deadline=%lld serving=%d holder=%llu", out->boot, &deadline, &serving,
-               &holder) != 4)
+    if (sscanf(line, "lease 1 boot=%36s deadline=%lld serving=%d", out->boot, &deadline, &serving) != 3)
         return false;
     out->deadline = deadline;
     out->serving = serving != 0;
-    out->holder = holder;
     return true;
 }

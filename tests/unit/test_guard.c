@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "agent/guard/fence.h"
 #include "agent/guard/guard.h"
 #include "agent/guard/round.h"
 #include "common/base/rng.h"
@@ -193,7 +194,7 @@ static void all_must_promise(void **state)
 
 /* ---- the machine ---- */
 
-static const struct guard_times times = {10000, 1000, 5000, 60000};
+static const struct guard_times times = {10000, 1000, 5000, 6000, 60000};
 static const struct guard_lease_kept running = {.serving = true, .deadline = 20000};
 
 /* Carries out what the machine wants, all of it well. */
@@ -268,11 +269,19 @@ static void a_life(void **state)
     /* something started it all the same */
     assert_int_equal(guard_next(&g, 34600), GUARD_DO_PROVE);
     guard_done(&g, false, 34700);
+    assert_true(guard_may_write(&g));
+    assert_int_equal(guard_next(&g, 35700), GUARD_DO_PROVE);
+    guard_done(&g, true, 35700);
+    assert_false(guard_may_write(&g));
+    for (int64_t now = 40700; now <= 46700; now += 1000) {
+        assert_int_equal(guard_next(&g, now), GUARD_DO_PROVE);
+        guard_done(&g, false, now);
+    }
     assert_int_equal(g.state, GUARD_FENCING);
     assert_int_equal(g.reason, GUARD_R_BROKEN);
-    assert_int_equal(settle(&g, 34700), 0);
-    guard_lease(&g, 50000, 9, true, 35000);
-    assert_int_equal(settle(&g, 35000), 1);
+    assert_int_equal(settle(&g, 46700), 0);
+    guard_lease(&g, 60000, 9, true, 47000);
+    assert_int_equal(settle(&g, 47000), 1);
     assert_int_equal(g.state, GUARD_SERVING);
     assert_int_equal(g.kept.state, GUARD_KEPT_FREE);
 }
@@ -568,7 +577,7 @@ static void outage_of_the_store(void **state)
 static void kept_slots(void **state)
 {
     struct guard_kept k = {GUARD_KEPT_FENCED, 7, 9}, back;
-    struct guard_lease_kept l = {"0f0e2c6e-0000-4000-8000-000000000001", 123456, true, 77}, lease;
+    struct guard_lease_kept l = {"0f0e2c6e-0000-4000-8000-000000000001", 123456, true}, lease;
     uint8_t file[GUARD_SLOT * GUARD_SLOTS] = {0}, torn[sizeof file];
     uint64_t turn;
 
@@ -584,7 +593,7 @@ static void kept_slots(void **state)
     assert_int_equal(back.state, GUARD_KEPT_RELEASING);
     assert_true(guard_lease_read(file, sizeof file, &lease));
     assert_string_equal(lease.boot, l.boot);
-    assert_true(lease.deadline == 123456 && lease.serving && lease.holder == 77);
+    assert_true(lease.deadline == 123456 && lease.serving);
     for (size_t i = 0; i < GUARD_SLOT;
          i++) { /* torn anywhere: the one before holds, or it still says the same */
         memcpy(torn, file, sizeof torn);
@@ -596,6 +605,85 @@ static void kept_slots(void **state)
     }
 }
 
+/* ---- what fences read and write ---- */
+
+static void haproxy_states(void **state)
+{
+    static const char said[] =
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n"
+        "3 app 1 web0 127.0.0.1 0 5 1\n3 app 2 web1 127.0.0.1 2 0 1\n4 other 1 web0 127.0.0.1 2 4 1\n\n";
+    struct haproxy_seen seen;
+    char name[128];
+    size_t at = 0;
+
+    (void)state;
+    assert_int_equal(haproxy_servers(of(said), "app", NULL, &seen), 0);
+    assert_true(seen.servers == 2 && seen.in_maintenance == 1);
+    assert_int_equal(haproxy_servers(of(said), "app", "web0", &seen), 0);
+    assert_true(seen.servers == 1 && seen.in_maintenance == 1);
+    assert_int_equal(haproxy_servers(of(said), "other", "web0", &seen), 0);
+    assert_true(seen.servers == 1 && seen.in_maintenance == 0); /* inherited, or by DNS: not by force */
+    assert_int_equal(haproxy_servers(of(said), "none", NULL, &seen), 0);
+    assert_int_equal(seen.servers, 0);
+    assert_true(haproxy_next(of(said), &at, name) && strcmp(name, "web0") == 0);
+    assert_true(haproxy_next(of(said), &at, name) && strcmp(name, "web1") == 0);
+    assert_int_not_equal(haproxy_servers(of("Can't find backend.\n"), "app", NULL, &seen), 0);
+    assert_int_not_equal(haproxy_servers(of(""), "app", NULL, &seen), 0);
+    assert_int_not_equal(haproxy_servers(of("1\n3 app 1 web0 127.0.0.1 0 x 1\n"), "app", NULL, &seen), 0);
+}
+
+static void postgresql_files(void **state)
+{
+    static const char hba[] =
+        "# a comment\nlocal all all peer\nhost all all 0.0.0.0/0 scram-sha-256\n"
+        "hostssl\treplication repl 10.0.0.0/8 scram-sha-256\nlocal replication all peer\n"
+        "hostnossl all,replication all 10.0.0.0/8 md5";
+    struct postmaster p;
+    struct buf b;
+
+    (void)state;
+    assert_int_equal(
+        postmaster_read(of("4711\n/data\n1764000000\n5433\n/run/pg\n*\n  12345 6\nready   \n"), &p), 0);
+    assert_true(p.pid == 4711 && p.port == 5433);
+    assert_string_equal(p.socket_dir, "/run/pg");
+    assert_string_equal(p.address, "127.0.0.1");
+    assert_int_equal(postmaster_read(of("4711\n"), &p), 0); /* not whole yet; it is there */
+    assert_int_not_equal(postmaster_read(of(""), &p), 0);
+    assert_int_not_equal(postmaster_read(of("-1\n"), &p), 0);
+    assert_int_not_equal(postmaster_read(of("47x\n"), &p), 0);
+    buf_init(&b, NULL, 4096);
+    assert_false(hba_is_cut(of(hba)));
+    assert_int_equal(hba_cut(of(hba), "postgres", &b), 0);
+    assert_true(hba_is_cut(buf_bytes(&b)));
+    assert_string_equal(buf_text(&b), FENCE_HBA_MARK "\nlocal all \"postgres\" peer\n"
+                                                     "hostssl\treplication repl 10.0.0.0/8 scram-sha-256\n"
+                                                     "local replication all peer\n"
+                                                     "local all all reject\nhost all all all reject\n");
+    buf_free(&b);
+}
+
+static void postgresql_answers(void **state)
+{
+    static const uint8_t rejected[] =
+        "E\0\0\0\x39SFATAL\0VFATAL\0C28000\0Mrejects\0RClientAuthentication\0\0";
+    static const uint8_t unknown_role[] =
+        "E\0\0\0\x3aSFATAL\0VFATAL\0C28000\0Mno role\0RInitializeSessionUser\0\0";
+    static const uint8_t password[] = "R\0\0\0\x0c\0\0\0\x05salt";
+    struct buf b;
+
+    (void)state;
+    assert_true(pg_refused((struct bytes){rejected, sizeof rejected - 1}));
+    for (size_t n = 0; n < rejected[4] + 1U; n++)
+        assert_false(pg_refused((struct bytes){rejected, n}));
+    assert_false(pg_refused((struct bytes){unknown_role, sizeof unknown_role - 1}));
+    assert_false(pg_refused((struct bytes){password, sizeof password - 1}));
+    buf_init(&b, NULL, 100);
+    assert_int_equal(pg_startup("u", "db", &b), 0);
+    assert_int_equal(b.len, 4 + 4 + 5 + 2 + 9 + 3 + 1);
+    assert_memory_equal(b.data, "\0\0\0\x1c\0\3\0\0user\0u\0database\0db\0", b.len);
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -604,6 +692,8 @@ int main(void)
         cmocka_unit_test(all_must_promise),     cmocka_unit_test(a_life),
         cmocka_unit_test(beginnings),           cmocka_unit_test(random_lives),
         cmocka_unit_test(outage_of_the_store),  cmocka_unit_test(kept_slots),
+        cmocka_unit_test(haproxy_states),       cmocka_unit_test(postgresql_files),
+        cmocka_unit_test(postgresql_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
