@@ -317,6 +317,8 @@ const struct fo_word_service *fo_word_find(const struct fo_word *w, const char *
 void fo_word_put_vote(struct fo_word_service *s, const struct fo_names *n, uint8_t n_regions,
                       const struct fo_vote *v)
 {
+    if (v->tick_ms <= 0 || v->tick_ms > FO_WORD_TICK_MOST) /* before the first look */
+        return;
     s->voting = true;
     s->seq = v->seq;
     s->tick_ms = v->tick_ms;

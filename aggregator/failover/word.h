@@ -59,7 +59,7 @@ void fo_word_write(const struct fo_word *w, cJSON *into);
  * Verdicts and classes of a later version are UNKNOWN and left out. A word without "voter" is no error: out->voter is "". */
 int fo_word_read(const cJSON *o, struct fo_word *out, struct err *e);
 
-/* Our vote into the word. */
+/* Our vote into the word; before the first look there is none. */
 void fo_word_put_vote(struct fo_word_service *s, const struct fo_names *n, uint8_t n_regions,
                       const struct fo_vote *v);
 /* The vote of whoever spoke, by our own indices; what it says of regions that we do not know is left out. False when it has
