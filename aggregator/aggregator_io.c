@@ -81,6 +81,13 @@ static void more_metrics(void *arg, struct sink *out)
     decide_metrics(a->decide, out);
 }
 
+static int primary_off(void *arg, const char *service)
+{
+    const struct aggregator *a = arg;
+
+    return decide_primary_off(a->decide, service);
+}
+
 static void desk(void *arg, const struct desk_request *r, struct loop *loop, desk_done done, void *done_arg)
 {
     struct aggregator *a = arg;
@@ -417,6 +424,7 @@ static int start_parts(struct aggregator *a, struct err *e)
                                  .more = more_metrics,
                                  .forget_agent = forget_agent,
                                  .desk = desk,
+                                 .primary_off = primary_off,
                                  .arg = a};
     struct buf report;
     int rc;

@@ -47,6 +47,8 @@ void decide_free(
 /* ---- from any thread ---- */
 void decide_tell(struct decide *d, struct telling *t); /* takes it */
 void decide_peer(struct decide *d, struct bytes body); /* what another aggregator said; copied */
+/* Whether users are not to be sent to the home of this service, as committed: 1, 0, or -1: it is not shown. */
+int decide_primary_off(struct decide *d, const char *service);
 /* A guard's question: see ingest.h. */
 void decide_guard(struct decide *d, struct bytes body, const char *agent, struct loop *loop,
                   void (*done)(void *done_arg, int status, struct bytes json), void *done_arg);

@@ -11,6 +11,13 @@
 #include "aggregator/ticks.h"
 #include "common/daemon/samples.h"
 
+struct public_answer { /* for inverted health checks: moves_public_io.c */
+    struct public_answer *next;
+    char service[FO_NAME];
+    uint32_t epoch;
+    bool off, known; /* off: users are not to be sent to its home */
+};
+
 /* What another thread wants: the first member of its own struct. */
 struct note {
     struct note *next;
@@ -81,6 +88,9 @@ struct decide {
     pthread_mutex_t lock;
     struct note *in, **in_last;
     bool posted, ended; /* ended: nobody runs notes any more */
+    /* public: from any thread */
+    pthread_mutex_t public_lock;
+    struct public_answer *public;
     /* published */
     pthread_mutex_t published_lock;
     struct published *published;
@@ -120,6 +130,9 @@ void peers_fast(struct decide *d, bool fast);
 void peers_metrics(const struct decide *d, struct sink *out);
 /* This region and its peers, as JSON in the arena. */
 struct bytes peers_regions(const struct decide *d, struct arena *a);
+
+/* ---- moves_public_io.c ---- */
+void decide_public_free(struct decide *d);
 
 /* ---- decide_figures_io.c ---- */
 void figures_publish(struct decide *d);

@@ -289,6 +289,7 @@ struct decide *decide_start(const struct decide_params *p, struct buf *report, s
     d->last = &d->first;
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_mutex_init(&d->published_lock, NULL);
+    (void)pthread_mutex_init(&d->public_lock, NULL);
     (void)snprintf(d->region, sizeof d->region, "%s",
                    option_text(config_section(p->config, "aggregator"), "region"));
     if (gethostname(d->host, sizeof d->host - 1) != 0)
@@ -396,12 +397,14 @@ void decide_free(struct decide **dp)
         n->drop(n);
     }
     peers_free(d);
+    decide_public_free(d);
     judge_free(&d->judge);
     published_free(&d->published);
     timer_free(&d->tick);
     loop_free(&d->loop);
     (void)pthread_mutex_destroy(&d->lock);
     (void)pthread_mutex_destroy(&d->published_lock);
+    (void)pthread_mutex_destroy(&d->public_lock);
     free(d);
     *dp = NULL;
 }

@@ -133,6 +133,8 @@ void move_feed(struct move *m, const struct fo_event *e)
             carry_out_one(m, &out.v[i]);
     }
     m->draining = false;
+    if (!m->gone)
+        move_public_note(m);
     move_release(m);
 }
 
@@ -292,7 +294,7 @@ int moves_open(struct decide *d, const struct config *c, struct moves **out, str
         }
         at = &(*at)->next;
     }
-    if (moves_drills_load(all, c, true, e) != 0) {
+    if (moves_drills_load(all, c, true, e) != 0 || moves_public_load(all, e) != 0) {
         moves_close(out);
         return e->code;
     }

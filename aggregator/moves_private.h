@@ -133,6 +133,10 @@ void moves_drills_free(struct moves *all);
 void moves_drills_tick(struct moves *all, struct mono now);
 void moves_drills_metrics(const struct moves *all, struct sink *out);
 
+/* ---- moves_public_io.c ---- */
+int moves_public_load(struct moves *all, struct err *e);
+void move_public_note(struct move *m); /* after a step: what was committed may be shown */
+
 /* ---- moves_word_io.c ---- */
 void moves_words(struct moves *all); /* hooks into what peers say to each other */
 

@@ -69,6 +69,7 @@ size_t aggregator_sections(struct section_row out[AGGREGATOR_SECTIONS],
     out[n++] = ingest_section;
     out[n++] = token_section;
     out[n++] = http_section;
+    out[n++] = public_section;
     out[n++] = percentile_section;
     out[n++] = history_section;
     out[n++] = retention_section;

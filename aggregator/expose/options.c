@@ -2,6 +2,8 @@
 #include "aggregator/expose/serve.h"
 #include "common/net/host.h"
 
+#include <string.h>
+
 static const struct option_row rows[] = {
     {.key = "listen",
      .type = OPT_ADDRESS,
@@ -50,6 +52,43 @@ const struct section_row http_section = {
     .n_rows = sizeof rows / sizeof *rows,
 };
 
+static const struct option_row public_rows[] = {
+    {.key = "listen",
+     .type = OPT_STRING,
+     .dflt = "",
+     .sentence = "ADDRESS:PORT that health checkers reach; empty: off. It shows whether a service has left "
+                 "its home, and "
+                 "nothing else."},
+    {.key = "cert",
+     .type = OPT_PATH,
+     .sentence = "PEM file with the listener's certificate chain; absent: plain HTTP."},
+    {.key = "key", .type = OPT_PATH, .sentence = "PEM file with the certificate's private key."},
+    {.key = "max_connections",
+     .type = OPT_INT,
+     .dflt = "256",
+     .min = 1,
+     .max = 10000,
+     .sentence = "Connections open at once; further ones wait to be accepted."},
+};
+const struct section_row public_section = {
+    .name = "public",
+    .sentence = "What the public must reach: the answers for inverted health checks.",
+    .rows = public_rows,
+    .n_rows = sizeof public_rows / sizeof *public_rows,
+};
+
+static int public_check(const struct config *c, struct buf *report, struct err *e)
+{
+    const struct section *s = config_section(c, "public");
+
+    if (option_set(s, "cert") != option_set(s, "key"))
+        return config_complain(report, s, "cert", e, "cert and key go together");
+    if (*option_text(s, "listen") && !strchr(option_text(s, "listen"), ':'))
+        return config_complain(report, s, "listen", e, "found \"%s\", expected ADDRESS:PORT",
+                               option_text(s, "listen"));
+    return 0;
+}
+
 int serve_check(const struct config *config, struct buf *report, struct err *e)
 {
     const struct section *http = config_section(config, "http");
@@ -62,5 +101,5 @@ int serve_check(const struct config *config, struct buf *report, struct err *e)
             report, http, "listen", e,
             "\"%s\" can be reached from elsewhere: it needs ca, cert and key, or a loopback address",
             option_text(http, "listen"));
-    return 0;
+    return public_check(config, report, e);
 }

@@ -12,7 +12,8 @@
 #include "common/daemon/log.h"
 #include "common/net/loop.h"
 
-extern const struct section_row http_section; /* [http] */
+extern const struct section_row http_section;   /* [http] */
+extern const struct section_row public_section; /* [public] */
 
 typedef void (*serve_done)(void *done_arg, int code, const char *text);
 
@@ -33,6 +34,9 @@ struct serve_params {
                          serve_done done, void *done_arg);
     /* What the decide thread answers; done is posted on `loop`. The request is borrowed for the call. NULL: no desk. */
     void (*desk)(void *arg, const struct desk_request *r, struct loop *loop, desk_done done, void *done_arg);
+    /* Of the public listener: 1 when users are not to be sent to the home of this service, 0 when they are, -1: not shown.
+     * NULL: none is. */
+    int (*primary_off)(void *arg, const char *service);
     void *arg;
 };
 

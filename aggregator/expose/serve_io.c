@@ -21,6 +21,12 @@ static void own_metrics(struct serve *s, struct sink *out)
                                               1,
                                               "",
                                               "Requests answered from a view."};
+    static const struct metric_row asked = {"securebase_aggregator_public_requests_total",
+                                            METRIC_COUNTER,
+                                            1,
+                                            1,
+                                            "",
+                                            "Requests to the public listener."};
     static const struct metric_row shed = {
         "securebase_aggregator_http_shed_total",
         METRIC_COUNTER,
@@ -46,6 +52,8 @@ static void own_metrics(struct serve *s, struct sink *out)
 
     sink_uint(out, &scrapes, NULL, s->scrapes);
     sink_uint(out, &shed, NULL, s->shed);
+    if (s->public)
+        sink_uint(out, &asked, NULL, s->public_requests);
     sink_uint(out, &hosts, NULL, s->refused_host);
     sink_real(out, &worst, NULL, span_seconds(s->worst_page));
     sink_uint(out, &sending, NULL, s->sending);
@@ -323,7 +331,7 @@ static int listen_all(struct serve *s, const struct config *c, struct err *e)
         if (!s->local)
             return err_prefix(e, "[http] socket = %s", option_text(http, "socket"));
     }
-    return 0;
+    return public_listen(s, c, e);
 }
 
 static void *run(void *arg)
@@ -389,6 +397,8 @@ static void drain_now(void *arg)
     http_server_drain(s->tcp);
     if (s->local)
         http_server_drain(s->local);
+    if (s->public)
+        http_server_drain(s->public);
     serve_look_drained(s);
 }
 
@@ -423,6 +433,7 @@ void serve_stop(struct serve **s)
     }
     http_server_free(&x->tcp);
     http_server_free(&x->local);
+    public_close(x);
     tls_server_free(&x->tls);
     timer_free(&x->watch);
     loop_free(&x->loop);
@@ -465,6 +476,7 @@ static void reload_now(void *arg)
 
     if (r->s->tls && files.cert)
         rc = tls_server_reload(r->s->tls, &files, r->e);
+    rc = rc ? rc : public_reload(r->s, r->config, r->e);
     if (!rc)
         rc = read_options(r->s, r->config);
     if (!rc)

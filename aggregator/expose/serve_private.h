@@ -17,8 +17,8 @@ struct waiting {
 struct serve {
     struct serve_params p;
     struct loop *loop;
-    struct http_server *tcp, *local;
-    struct tls_server *tls;
+    struct http_server *tcp, *local, *public;
+    struct tls_server *tls, *public_tls;
     struct access access;
     uint64_t hosts_max_series;
     char region[128], role[32];
@@ -31,7 +31,7 @@ struct serve {
     void *drain_arg;
     struct mono asked_at;
     size_t sending; /* memory of pages that their readers have not taken yet */
-    uint64_t scrapes, shed, refused_host;
+    uint64_t scrapes, shed, refused_host, public_requests;
     struct span worst_page;
     struct complaint late;
     pthread_t thread;
@@ -41,6 +41,12 @@ struct serve {
 /* ---- serve_io.c ---- */
 
 void serve_look_drained(struct serve *s); /* an act or a question has ended */
+
+/* ---- public_io.c ---- */
+
+int public_listen(struct serve *s, const struct config *c, struct err *e);
+int public_reload(struct serve *s, const struct config *c, struct err *e);
+void public_close(struct serve *s);
 
 /* ---- ask_io.c ---- */
 
