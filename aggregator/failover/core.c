@@ -113,6 +113,14 @@ static void since(int64_t *at, bool holds, int64_t now)
         *at = now;
 }
 
+/* Nobody doubts because nobody sees is not enough. */
+static bool seen_well(const struct fo_turn *t, uint8_t region)
+{
+    const uint8_t *n = t->s->tally.n[region < FO_REGIONS ? region : 0];
+
+    return n[FO_UP] + n[FO_DEGRADED] > t->c->n_voters / 2;
+}
+
 /* Since when what this state waits for has held without a break. */
 static void watch(struct fo_turn *t)
 {
@@ -124,7 +132,7 @@ static void watch(struct fo_turn *t)
     s->tilted = t->now < s->tilt_until;
     switch (s->state) {
     case FO_S_FOLLOW: holds = true; break;
-    case FO_S_SUSPECT: holds = !doubt && s->tally.quorum; break;
+    case FO_S_SUSPECT: holds = !doubt && seen_well(t, a); break;
     case FO_S_GRAY: holds = !gray && s->tally.quorum; break;
     case FO_S_CONFIRM: holds = down; break;
     case FO_S_BLOCKED: holds = !down && !gray; break;

@@ -188,7 +188,7 @@ static inline void rig_event(struct rig *w, struct fo_event *e)
         if (d->kind == FO_DO_TELL)
             rig_told(w, d);
         else if (d->kind == FO_DO_PAGE)
-            w->pages[d->to] += d->on ? 1 : -1;
+            w->pages[d->to] = d->on;
         else if (d->kind == FO_DO_ANSWER) {
             w->answered_code = d->code;
             w->answered = d->id;
@@ -240,7 +240,7 @@ static inline void rig_facts(struct rig *w)
     if (!w->silent_facts)
         for (uint8_t r = 0; r < w->c.n_regions; r++) {
             w->facts.region[r].ready_at = w->now;
-            if (w->verdict[w->s.record.active] != FO_DOWN || w->s.record.writer == FO_NONE)
+            if (w->verdict[w->s.record.active] != FO_DOWN)
                 w->facts.region[r].lag_at = w->now;
         }
     e.u.facts = w->facts;
