@@ -12,7 +12,7 @@
 #include "common/net/loop.h"
 #include "common/net/sigv4.h"
 
-enum { HEADERS_MOST = 16, URL_MOST = 4096, XML_ARENA = 1 << 20, WAIT_S = 2 };
+enum { HEADERS_MOST = 16, MESSAGE_MOST = 256, URL_MOST = 4096, XML_ARENA = 1 << 20, WAIT_S = 2 };
 
 int action_aws_open(const struct section *s, struct action_aws *t, struct err *e)
 {
@@ -107,37 +107,48 @@ int action_aws(const struct action_aws *t, const struct action_aws_call *c, stru
 
 /* ---- codes ---- */
 
-static void code_of_json(struct bytes body, char code[ACTION_AWS_CODE])
-{
-    cJSON *j = cJSON_ParseWithLength((const char *)body.p, body.n);
-    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "__type")), *mark;
+struct fault {
+    char code[ACTION_AWS_CODE], message[MESSAGE_MOST];
+};
 
-    if (!type)
-        type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "code"));
-    if (type) {
-        mark = strchr(type, '#'); /* "com.amazonaws.x#ThrottlingException" */
-        (void)snprintf(code, ACTION_AWS_CODE, "%s", mark ? mark + 1 : type);
-    }
+static void take_fault(struct fault *f, const char *code, const char *message)
+{
+    const char *mark = code ? strchr(code, '#') : NULL; /* "com.amazonaws.x#ThrottlingException" */
+
+    (void)snprintf(f->code, sizeof f->code, "%s", mark ? mark + 1 : code ? code : "");
+    (void)snprintf(f->message, sizeof f->message, "%s", message ? message : "");
+}
+
+static void fault_of_json(struct bytes body, struct fault *f)
+{
+    static const char *const codes[] = {"__type", "code", "Code"}, *const messages[] = {"message", "Message"};
+    cJSON *j = cJSON_ParseWithLength((const char *)body.p, body.n);
+    const char *code = NULL, *message = NULL;
+
+    for (size_t i = 0; i < 3 && !code; i++)
+        code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, codes[i]));
+    for (size_t i = 0; i < 2 && !message; i++)
+        message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, messages[i]));
+    take_fault(f, code, message);
     cJSON_Delete(j);
 }
 
-static void code_of_xml(struct bytes body, char code[ACTION_AWS_CODE])
+/* <ErrorResponse><Error> of most, <Response><Errors><Error> of EC2, <Error> of S3, and Route 53's own form for a batch. */
+static void fault_of_xml(struct bytes body, struct fault *f)
 {
     const struct xml *root, *error;
-    const char *text = NULL;
     struct arena a;
 
     arena_init(&a, NULL, XML_ARENA);
     if (xml_parse(&a, body, &root, NULL) == 0) {
         error = strcmp(root->name, "Error") == 0 ? root : xml_child(root, "Error");
-        if (!error && xml_child(root, "Errors"))
+        if (!error)
             error = xml_child(xml_child(root, "Errors"), "Error");
-        text = error ? xml_child_text(error, "Code") : NULL;
-        if (!text && !error && strcmp(root->name, "InvalidChangeBatch") == 0)
-            text = root->name; /* Route 53's own form for this one */
+        if (error)
+            take_fault(f, xml_child_text(error, "Code"), xml_child_text(error, "Message"));
+        else if (strcmp(root->name, "InvalidChangeBatch") == 0)
+            take_fault(f, root->name, xml_child_text(xml_child(root, "Messages"), "Message"));
     }
-    if (text)
-        (void)snprintf(code, ACTION_AWS_CODE, "%s", text);
     arena_free(&a);
 }
 
@@ -158,15 +169,19 @@ void action_aws_judge(const struct action_answer *ans, bool change, const char *
         NULL};
     static const char *const again[] = {"ServiceUnavailable", "ServiceUnavailableException", NULL};
     const struct http_result *r = &ans->http;
+    struct fault f = {0};
 
     code[0] = 0;
     action_http_judge(ans, change, what, out);
     if (r->code != 0 || r->status < 300)
         return;
     if (r->body.n && r->body.p[0] == '{')
-        code_of_json(r->body, code);
+        fault_of_json(r->body, &f);
     else if (r->body.n)
-        code_of_xml(r->body, code);
+        fault_of_xml(r->body, &f);
+    (void)snprintf(code, ACTION_AWS_CODE, "%s", f.code);
+    if (*f.code)
+        action_say(out, out->class, "%s: status %d %s: %s", what, r->status, f.code, f.message);
     if (is_one_of(code, slower))
         out->class = ACTION_THROTTLED;
     else if (is_one_of(code, again))

@@ -146,7 +146,7 @@ const ldns_rr_list *dns_target_want(const struct dns_target *t, const char *regi
 
 bool dns_has(const struct dns_state *s, const ldns_rr_list *want, const struct action_order *o)
 {
-    return dns_same(s->records, want) && s->epoch == o->epoch;
+    return (!want || dns_same(s->records, want)) && s->epoch == o->epoch;
 }
 
 void dns_see(const struct dns_state *s, const struct dns_place *p, struct action_result *out)

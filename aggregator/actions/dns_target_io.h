@@ -24,7 +24,7 @@ void dns_target_close(struct dns_target *t);
 const ldns_rr_list *dns_target_want(const struct dns_target *t, const char *region,
                                     struct action_result *out);
 
-/* The order's values stand there, put there in its epoch. */
+/* The order's values stand there, put there in its epoch; `want` NULL: the mark alone is looked at. */
 bool dns_has(const struct dns_state *s, const ldns_rr_list *want, const struct action_order *o);
 /* Whether something forbids any change, said in *out: a later move, an alias in the way, somebody else's marks. */
 bool dns_refused(const struct dns_state *s, const struct action_order *o, struct action_result *out);
@@ -42,7 +42,7 @@ struct dns_agreement {
     const struct dns_key *key; /* for the first; NULL none */
     bool udp;
     const struct dns_place *place;
-    const ldns_rr_list *want;
+    const ldns_rr_list *want; /* NULL: the mark alone */
     const struct action_order *order;
     struct mono until;
 };
