@@ -1,0 +1,283 @@
+/* sim [OPTION…]: runs seeds and says what broke, what was never reached, and how long it took.
+ *
+ *   -n N     seeds (1000)         -s S   the first (1)            -j N   processes (2)
+ *   -t       prints the trace     -d     prints a digest over all states and effects of each seed
+ *   -q       no check of marks    -k     kills the leader at each effect of a plan without faults
+ *
+ * Exit status 1 when an invariant broke or something was never reached. */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run {
+    uint64_t first, n;
+    int jobs;
+    bool trace, digest, quiet, kill;
+};
+
+static bool once(struct world *w, uint64_t seed, const struct options *o, struct marks *m, FILE *to)
+{
+    world_init(w, seed, o, m);
+    w->trace_to = to;
+    if (to != NULL && o->trace)
+        faults_print(w, to);
+    return world_run(w);
+}
+
+/* Leaves out one fault after the other while the same invariant breaks. */
+static uint64_t shrink(struct world *w, uint64_t seed, struct options o, uint8_t invariant)
+{
+    static const uint64_t one = 1;
+    struct marks *m = calloc(1, sizeof(*m));
+    uint8_t n = w->n_faults;
+
+    for (int round = 0; round < 2; round++)
+        for (uint8_t i = 0; i < n; i++) {
+            uint64_t was = o.dropped;
+
+            if (was & one << i)
+                continue;
+            o.dropped |= one << i;
+            if (once(w, seed, &o, m, NULL) || w->broken != invariant)
+                o.dropped = was;
+        }
+    free(m);
+    return o.dropped;
+}
+
+static void tail(const char *text, int lines, FILE *to)
+{
+    const char *p = text + strlen(text);
+
+    while (p > text && lines >= 0)
+        lines -= *--p == '\n';
+    fputs(p + (*p == '\n'), to);
+}
+
+static void explain(struct world *w, uint64_t seed, struct options o)
+{
+    uint8_t invariant = w->broken;
+    struct marks *m = calloc(1, sizeof(*m));
+    char *text = NULL;
+    size_t size = 0;
+    FILE *mem;
+
+    printf("seed %llu: invariant %u at %lld ms: %s\n", (unsigned long long)seed, invariant, (long long)w->broken_at,
+           w->broken_why);
+    o.dropped = shrink(w, seed, o, invariant);
+    mem = open_memstream(&text, &size);
+    once(w, seed, &o, m, mem);
+    fclose(mem);
+    printf("with these faults alone (%u nodes, %u regions): %s\n", w->n_nodes, w->n_regions, w->broken_why);
+    faults_print(w, stdout);
+    tail(text, 60, stdout);
+    printf("the whole: SEED=%llu TRACE=1 make sim\n", (unsigned long long)seed);
+    free(text);
+    free(m);
+}
+
+static int seeds(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct options o = {.trace = r->trace, .digest = r->digest, .kill_at = -1};
+    uint64_t all = 14695981039346656037u;
+    int bad = 0;
+
+    for (uint64_t seed = first; seed < first + n && bad < 3; seed++) {
+        bool good = once(w, seed, &o, m, r->trace ? stdout : NULL);
+
+        all = mix(all, &w->digest, sizeof(w->digest));
+        if (good)
+            continue;
+        bad++;
+        explain(w, seed, o);
+    }
+    if (r->digest)
+        printf("digest %016llx\n", (unsigned long long)all);
+    free(w);
+    return bad;
+}
+
+/* Crash points: the same plan, its leader killed before each of its effects in turn, ends as if nobody had been killed. */
+struct outside {
+    uint8_t active, writer, routed, writable, commits, status;
+};
+static struct outside outside(const struct world *w)
+{
+    struct outside o = {w->store.record.active, w->store.record.writer, routed(w), 0, w->commits, w->store.record.status};
+
+    for (uint8_t i = 0; i < w->n_regions; i++)
+        o.writable |= (uint8_t)(w->regions[i].writable << i);
+    return o;
+}
+
+static int crash_points(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    int bad = 0;
+    uint64_t points = 0, stuck = 0;
+
+    for (uint64_t seed = first; seed < first + n && bad < 3; seed++) {
+        struct options o = {.trace = r->trace, .kill = true, .kill_at = -1};
+        struct outside whole, cut;
+        uint32_t effects;
+
+        if (!once(w, seed, &o, m, NULL)) {
+            bad++;
+            explain(w, seed, o);
+            continue;
+        }
+        whole = outside(w);
+        effects = w->kills;
+        for (uint32_t k = 0; k < 2 * effects && bad < 3; k++) {
+            o.kill_at = (int32_t)(k / 2);
+            o.kill_for = k & 1 ? 90000 : 800; /* a successor goes on with it; or itself does */
+            points++;
+            if (!once(w, seed, &o, m, NULL)) {
+                bad++;
+                printf("killed at effect %d for %d ms: ", o.kill_at, o.kill_for);
+                explain(w, seed, o);
+                continue;
+            }
+            cut = outside(w);
+            if (cut.status == FO_STUCK_STATUS && whole.status != FO_STUCK_STATUS) {
+                stuck++;
+                continue;
+            }
+            if (whole.active != cut.active || whole.writer != cut.writer || whole.routed != cut.routed ||
+                whole.commits != cut.commits) {
+                broken(w, 15, "killed at effect %d for %d ms: active %u writer %u routed %u commits %x, and without: %u "
+                       "%u %u %x", o.kill_at, o.kill_for, cut.active, cut.writer, cut.routed, cut.commits, whole.active,
+                       whole.writer, whole.routed, whole.commits);
+                printf("seed %llu: invariant 15: %s\n", (unsigned long long)seed, w->broken_why);
+                bad++;
+            }
+        }
+    }
+    printf("crash points: %llu tried, %llu ended stuck with a reason\n", (unsigned long long)points,
+           (unsigned long long)stuck);
+    free(w);
+    return bad;
+}
+
+static int part(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
+{
+    return r->kill ? crash_points(r, first, n, m) : seeds(r, first, n, m);
+}
+
+static void add(struct marks *sum, const struct marks *m)
+{
+    uint64_t most = sum->converged_most > m->converged_most ? sum->converged_most : m->converged_most;
+    const uint64_t *from = (const uint64_t *)(const void *)m;
+    uint64_t *to = (uint64_t *)(void *)sum;
+
+    for (size_t i = 0; i < offsetof(struct marks, converged) / sizeof(uint64_t); i++)
+        to[i] += from[i];
+    for (size_t i = 0; i < sizeof(m->converged) / sizeof(m->converged[0]); i++)
+        sum->converged[i] += m->converged[i];
+    sum->converged_most = most;
+}
+
+static int parallel(const struct run *r, struct marks *m)
+{
+    int pipes[16], bad = 0;
+    uint64_t each = (r->n + (uint64_t)r->jobs - 1) / (uint64_t)r->jobs, first = r->first, left = r->n;
+
+    fflush(stdout);
+    for (int i = 0; i < r->jobs; i++) {
+        uint64_t n = each < left ? each : left;
+        int fd[2];
+
+        if (pipe(fd) != 0)
+            return 1;
+        if (fork() == 0) {
+            struct marks *mine = calloc(1, sizeof(*mine));
+            int b = part(r, first, n, mine);
+
+            fflush(stdout);
+            if (write(fd[1], mine, sizeof(*mine)) != (ssize_t)sizeof(*mine))
+                b++;
+            _exit(b > 0);
+        }
+        close(fd[1]);
+        pipes[i] = fd[0];
+        first += n;
+        left -= n;
+    }
+    for (int i = 0; i < r->jobs; i++) {
+        struct marks *one = calloc(1, sizeof(*one));
+        size_t got = 0;
+        ssize_t k;
+        int status;
+
+        while (got < sizeof(*one) && (k = read(pipes[i], (char *)one + got, sizeof(*one) - got)) > 0)
+            got += (size_t)k;
+        bad += got != sizeof(*one);
+        add(m, one);
+        close(pipes[i]);
+        free(one);
+        if (wait(&status) < 0 || status != 0)
+            bad++;
+    }
+    return bad;
+}
+
+static uint64_t percentile(const struct marks *m, uint64_t of, uint64_t ppm)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof(m->converged) / sizeof(m->converged[0]); i++) {
+        sum += m->converged[i];
+        if (sum * 1000000 >= of * ppm)
+            return (i + 1) * 10;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct run r = {.first = 1, .n = 1000, .jobs = 2};
+    struct marks *m = calloc(1, sizeof(*m));
+    struct timespec a, b;
+    double took;
+    int c, bad;
+
+    while ((c = getopt(argc, argv, "n:s:j:tdqk")) != -1)
+        switch (c) {
+        case 'n': r.n = strtoull(optarg, NULL, 10); break;
+        case 's': r.first = strtoull(optarg, NULL, 10); break;
+        case 'j': r.jobs = (int)strtol(optarg, NULL, 10); break;
+        case 't': r.trace = true; break;
+        case 'd': r.digest = true; break;
+        case 'q': r.quiet = true; break;
+        case 'k': r.kill = true; break;
+        default: return 2;
+        }
+    if (r.jobs > 16 || r.jobs < 1)
+        return 2;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    bad = r.jobs == 1 || r.digest || r.trace ? part(&r, r.first, r.n, m) : parallel(&r, m);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    if (r.digest)
+        return bad != 0;
+    took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    printf("sim: %llu seeds from %llu, %llu events in %.1f s: %.0f seeds/s\n", (unsigned long long)m->seeds,
+           (unsigned long long)r.first, (unsigned long long)m->events, took, (double)m->seeds / took);
+    printf("plans: %llu failovers, %llu switchovers, %llu drills; ended well: %llu %llu %llu; automatic %llu, taken back "
+           "%llu, stuck %llu; fenced by proof %llu, by contract %llu\n",
+           (unsigned long long)m->plans[0], (unsigned long long)m->plans[1], (unsigned long long)m->plans[2],
+           (unsigned long long)m->ended[0], (unsigned long long)m->ended[1], (unsigned long long)m->ended[2],
+           (unsigned long long)m->automatic, (unsigned long long)m->undone, (unsigned long long)m->stuck,
+           (unsigned long long)m->proofs, (unsigned long long)m->contract);
+    if (m->liveness > 0)
+        printf("settled after all was well: %llu seeds; mean %.0f s, p99 %llu s, most %llu s\n",
+               (unsigned long long)m->liveness, (double)m->converged_ms_sum / 1000.0 / (double)m->liveness,
+               (unsigned long long)percentile(m, m->liveness, 990000), (unsigned long long)m->converged_most / 1000);
+    if (!r.quiet && !r.kill && r.n >= 5000)
+        bad += marks_report(m, stdout) > 0;
+    free(m);
+    return bad != 0;
+}
