@@ -110,6 +110,23 @@ $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS)
 unit: $(UNIT)
 	@sh tests/unit/run.sh $(UNIT)
 
+# The simulator of failovers (tests/sim/README.md). SEEDS=1000000 is the campaign of a release; SEED=n TRACE=1 shows one.
+SEEDS    ?= 20000
+SEED     ?= 1
+JOBS     ?= 2
+SIM_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/sim/*.c))
+$(BUILD)/tests/sim: $(SIM_OBJ) $(LIBS)
+	$(call link,$(SIM_OBJ))
+sim: $(BUILD)/tests/sim
+	@$(BUILD)/tests/sim -s $(SEED) $(if $(TRACE),-n 1 -t,-n $(SEEDS) -j $(JOBS))
+	@$(if $(TRACE),:,$(BUILD)/tests/sim -k -s $(SEED) -n $(or $(POINTS),20) -j $(JOBS))
+# The same seeds give the same bytes, whoever compiles and however hard.
+sim-same:
+	@sh tests/sim/same.sh $(or $(SAME),300)
+# Each guard of the core turned over, one at a time: some seed has to fail. NAMED=1 for the list of named guards alone.
+sim-mutate: $(BUILD)/tests/sim
+	@$(PYTHON) tests/sim/mutate.py $(BUILD) $(if $(NAMED),--named) $(MUTATE)
+
 # Sanitizers, each in a build folder of its own, with clang.
 SAN_asan  := -fsanitize=address,undefined,float-cast-overflow
 SAN_ubsan := -fsanitize=undefined,float-cast-overflow
@@ -158,6 +175,7 @@ check:
 	@$(MAKE) --no-print-directory -j2 all
 	@$(MAKE) --no-print-directory lint generated
 	@$(MAKE) --no-print-directory -j2 unit
+	@$(MAKE) --no-print-directory -j2 sim sim-same
 	@$(MAKE) --no-print-directory -j2 clang
 	@$(MAKE) --no-print-directory -j2 asan
 	@$(MAKE) --no-print-directory -j2 tsan
@@ -214,6 +232,7 @@ help:
 #help make demo                 watch this very machine; DEMO_SECONDS=30 ends it by itself
 #help make check                everything that has to hold; the same rings one by one:
 #help make lint | unit | e2e    rules of the code; unit tests; the real programs (PYTEST="-k word" for some)
+#help make sim                 failovers on virtual time: SEEDS=1000000, SEED=n TRACE=1; also sim-same, sim-mutate
 #help make slo-month            burns against promtool's over 30 days, point by point
 #help make clang | asan | ubsan | tsan | fuzz-replay
 #help make fuzz SECONDS=60      each fuzzer for so long
@@ -227,6 +246,6 @@ help:
 #help make clean                V=1 shows the commands of any of these
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all check unit clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month campaign bench conf generated \
+.PHONY: all check unit sim sim-same sim-mutate clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month campaign bench conf generated \
     demo install deb rpm bookworm clean help
 .SECONDARY:

@@ -359,6 +359,16 @@ static int alive_voters(const struct world *w)
     return n;
 }
 
+static bool enough_see_it(const struct world *w)
+{
+    uint32_t domains = 0;
+
+    for (uint8_t i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].domain != w->dead_for_good)
+            domains |= 1u << w->nodes[i].domain;
+    return alive_voters(w) * 2 > w->n_nodes && __builtin_popcount(domains) >= 2;
+}
+
 static bool somebody_may_lead(const struct world *w)
 {
     for (uint8_t i = 0; i < w->n_nodes; i++)
@@ -408,8 +418,8 @@ static bool settled(const struct world *w, const struct node *n)
         return w->now > w->heals + 200000;
     if (n->core.state == FO_S_BLOCKED && n->core.reasons & patience)
         return dead || w->late_calls || !served(w);
-    if (n->core.state == FO_S_BLOCKED && dead && alive_voters(w) * 2 <= w->n_nodes)
-        return true;
+    if (dead && !enough_see_it(w)) /* those who are left are too few to say that it is dead */
+        return n->core.state == FO_S_BLOCKED || n->core.state == FO_S_SUSPECT;
     return false;
 }
 
@@ -434,7 +444,7 @@ void check_end(struct world *w)
             m->converged_most = (uint64_t)took;
         m->converged[took / 10000 < 63 ? took / 10000 : 63]++;
         if (w->scenario == SCENARIO_DEATH && w->config.auto_ok && w->store.record.active == 0 &&
-            alive_voters(w) * 2 > w->n_nodes && !(n->core.reasons & ~FO_BIT(FO_R_NONE)))
+            enough_see_it(w) && !(n->core.reasons & ~FO_BIT(FO_R_NONE)))
             broken(w, 20, "region 0 is dead, and the service is still sent there");
         return;
     }

@@ -115,9 +115,9 @@ static void effect(struct world *w, struct node *n, const struct fo_effect *e)
         break;
     case FO_DO_PAGE:
         if (e->on)
-            n->pages |= 1u << e->level;
+            n->pages |= 1u << e->to; /* a page is named by its state */
         else
-            n->pages &= ~(1u << e->level);
+            n->pages &= ~(1u << e->to);
         break;
     default: break;
     }
@@ -150,7 +150,7 @@ static void told(struct world *w, const struct node *n, const struct fo_event *e
 
     if (e->kind == FO_E_TICK || e->kind == FO_E_VOTE || e->kind == FO_E_FACTS || e->kind == FO_E_PROMISED)
         return;
-    if (e->kind == FO_E_LEASE && e->u.lease.what == FO_LEASE_KEPT)
+    if (e->kind == FO_E_LEASE && (e->u.lease.what == FO_LEASE_KEPT || e->u.lease.what == FO_LEASE_HELD_BY_OTHER))
         return;
     if (e->kind == FO_E_LEASE)
         trace(w, n, "< lease %u token %llu%s", e->u.lease.what, (unsigned long long)e->u.lease.token.rev,
@@ -161,6 +161,8 @@ static void told(struct world *w, const struct node *n, const struct fo_event *e
     else if (e->kind == FO_E_ACTION)
         trace(w, n, "< action %u %s: %u%s", e->u.action.action, action_op_name(e->u.action.op), e->u.action.class,
               e->u.action.writable ? " writable" : "");
+    else if (e->kind == FO_E_FENCED && !n->core.leading)
+        return;
     else if (e->kind == FO_E_FENCED)
         trace(w, n, "< guards of region %u are fenced at %u", e->u.fenced.region, e->u.fenced.epoch);
     else if (e->kind == FO_E_COMMAND)
@@ -184,11 +186,11 @@ static void tell_effects(struct world *w, const struct node *n, const struct fo_
                   (unsigned long long)e->id, n->core.next.epoch, n->core.next.status, n->core.next.writer,
                   n->core.next.active, n->core.next.plan.step, e->row);
         else if (e->kind == FO_DO_PAGE)
-            trace(w, n, "> page level %u %s", e->level, e->on ? "on" : "off");
+            trace(w, n, "> page %s %s", fo_state_name(e->to), e->on ? "on" : "off");
         else if (e->kind == FO_DO_ANSWER)
             trace(w, n, "> answer %u: %s", e->code, fo_reason_name(e->code));
-        else if (e->kind == FO_DO_ACQUIRE || e->kind == FO_DO_RESIGN)
-            trace(w, n, "> %s", e->kind == FO_DO_ACQUIRE ? "acquire" : "resign");
+        else if (e->kind == FO_DO_RESIGN)
+            trace(w, n, "> resign");
     }
 }
 

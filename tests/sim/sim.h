@@ -212,7 +212,7 @@ struct node {
     int64_t tilt_at;           /* true ms of the newest anomaly */
     int64_t promised_until;    /* boot ms, by our own book */
     int64_t state_at, begun;   /* true ms */
-    uint32_t pages;            /* bit 0 warning, bit 1 critical */
+    uint32_t pages;            /* bit per state that names one */
     fo_reasons page_reasons;
     uint64_t denied_token[FO_ACTIONS]; /* a higher token was seen there under this token */
     bool commanded;            /* an operator spoke since */

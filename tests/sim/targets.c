@@ -145,6 +145,8 @@ static enum action_class promote(struct world *w, struct call *c)
         return ACTION_PROGRESS;
     if (w->epoch_row[c->to] > c->epoch) /* the newer primary's row was replicated to here */
         return ACTION_CONFLICT;
+    if (higher(w, c))
+        return ACTION_CONFLICT;
     accept(w, c);
     g->promoting = w->now + between(w, 300, 6000) + g->promote_slow;
     g->promoted_by = c->token.rev;
