@@ -16,7 +16,7 @@ void broken(struct world *w, uint8_t invariant, const char *fmt, ...)
 {
     va_list ap;
 
-    if (w->broken != 0)
+    if (w->broken != 0 || (w->o.ignored >> invariant & 1))
         return;
     w->broken = invariant;
     w->broken_at = w->now;
@@ -43,6 +43,8 @@ void check_told(struct world *w, const struct fo_order *o)
 {
     if (o->command == FO_C_BREAK_GLASS)
         w->broke_glass = true;
+    if (o->command == FO_C_SKIP && !w->healed)
+        w->skipped = true;
     if (o->fenced_by_hand)
         w->lied = true; /* in this world nobody has fenced by hand */
     for (uint8_t i = 0; i < w->n_nodes; i++) {
@@ -51,16 +53,18 @@ void check_told(struct world *w, const struct fo_order *o)
     }
 }
 
-static bool votes_say(const struct world *w, const struct node *n, uint8_t voter, uint8_t region, uint8_t verdict)
+static bool votes_say(const struct world *w, const struct node *n, uint8_t voter, uint8_t region,
+                      uint8_t verdict)
 {
     int64_t age = w->now - n->heard[voter].at;
     const struct fo_vote *v = &n->heard[voter].vote;
 
-    return v->seq != 0 && v->self_ok && v->verdict[region] == verdict && age <= 2 * (int64_t)v->tick_ms + 1500;
+    return v->seq != 0 && v->self_ok && v->verdict[region] == verdict &&
+           age <= 2 * (int64_t)v->tick_ms + 1500;
 }
 
-static int count_votes(const struct world *w, const struct node *n, uint8_t region, uint8_t verdict, uint32_t *domains,
-                       uint8_t *classes)
+static int count_votes(const struct world *w, const struct node *n, uint8_t region, uint8_t verdict,
+                       uint32_t *domains, uint8_t *classes)
 {
     int count = 0;
 
@@ -91,8 +95,8 @@ void check_begin(struct world *w, struct node *n, const struct fo_effect *e)
         broken(w, 6, "node %u begins action %u %lld ms after its deadline", n->index, e->action,
                (long long)(boot - end));
     else if (boot + e->timeout_ms + 1000 > end)
-        broken(w, 6, "node %u begins action %u, which may last %d ms; its deadline is in %lld", n->index, e->action,
-               e->timeout_ms, (long long)(end - boot));
+        broken(w, 6, "node %u begins action %u, which may last %d ms; its deadline is in %lld", n->index,
+               e->action, e->timeout_ms, (long long)(end - boot));
     if (w->store.history[slot].rev != n->core.rev || w->store.history[slot].phase[e->action] != want)
         broken(w, 5, "node %u begins action %u at rev %llu: its phase there is %u", n->index, e->action,
                (unsigned long long)n->core.rev, w->store.history[slot].phase[e->action]);
@@ -100,8 +104,8 @@ void check_begin(struct world *w, struct node *n, const struct fo_effect *e)
         broken(w, 5, "node %u begins action %u under token %llu: intended under %llu", n->index, e->action,
                (unsigned long long)n->core.token.rev, (unsigned long long)w->store.history[slot].token.rev);
     if (w->store.down_since >= 0 && w->now - w->store.down_since > w->config.t.lease)
-        broken(w, 8, "node %u begins action %u, and the store has had no quorum for %lld ms", n->index, e->action,
-               (long long)(w->now - w->store.down_since));
+        broken(w, 8, "node %u begins action %u, and the store has had no quorum for %lld ms", n->index,
+               e->action, (long long)(w->now - w->store.down_since));
     if (w->now - n->tilt_at < w->config.t.tilt - 100)
         broken(w, 13, "node %u begins action %u, and its clock jumped %lld ms ago", n->index, e->action,
                (long long)(w->now - n->tilt_at));
@@ -113,9 +117,10 @@ void check_begin(struct world *w, struct node *n, const struct fo_effect *e)
         if (fenced == 0)
             broken(w, 2, "node %u promotes (action %u), and nothing is fenced", n->index, e->action);
         else if (fenced == 2 && w->now - w->store.prepared_at < w->config.t.contract - 100)
-            broken(w, 2, "node %u promotes %lld ms after the plan was committed: the contract is %d", n->index,
-                   (long long)(w->now - w->store.prepared_at), w->config.t.contract);
-        else if (from < w->n_regions && (w->commits >> from & 1) && w->store.record.epoch == n->core.record.epoch)
+            broken(w, 2, "node %u promotes %lld ms after the plan was committed: the contract is %d",
+                   n->index, (long long)(w->now - w->store.prepared_at), w->config.t.contract);
+        else if (from < w->n_regions && (w->commits >> from & 1) &&
+                 w->store.record.epoch == n->core.record.epoch)
             broken(w, 2, "node %u promotes, fenced by %u, and region %u can commit", n->index, fenced, from);
         if (boot < n->promised_until)
             broken(w, 2, "node %u promotes, and has promised a guard not to act for %lld ms more", n->index,
@@ -175,10 +180,12 @@ void check_ask_store(struct world *w, struct node *n)
         broken(w, 13, "node %u moves by itself, and its clock jumped", n->index);
     if (b->status == FO_HOLD_STATUS && b->hold_until > wall)
         broken(w, 13, "node %u moves by itself in hold-down", n->index);
-    if (b->lock.until > wall || b->maintenance.until > wall || (b->must_not.until > wall && b->must_not.region == p->to))
+    if (b->lock.until > wall || b->maintenance.until > wall ||
+        (b->must_not.until > wall && b->must_not.region == p->to))
         broken(w, 13, "node %u moves by itself against a suppression", n->index);
     if (w->config.automation != FO_AUTO && !(b->automation.until > wall && b->automation.region == FO_AUTO))
-        broken(w, 13, "node %u moves by itself: automation is %s", n->index, fo_automation_name(w->config.automation));
+        broken(w, 13, "node %u moves by itself: automation is %s", n->index,
+               fo_automation_name(w->config.automation));
     if (!w->config.auto_ok)
         broken(w, 13, "node %u moves by itself: the layout forbids it", n->index);
     if (boot < n->promised_until)
@@ -188,7 +195,8 @@ void check_ask_store(struct world *w, struct node *n)
     if (!f->synchronous && (f->lag_at == 0 || f->lag_ms < 0) && !w->config.accept_unknown_lag)
         broken(w, 23, "node %u moves to a region whose lag is not known", n->index);
     if (w->scenario == SCENARIO_CONFINED)
-        broken(w, 12, "node %u moves by itself for a fault confined to a voter, a link, or another region", n->index);
+        broken(w, 12, "node %u moves by itself for a fault confined to a voter, a link, or another region",
+               n->index);
 }
 
 static bool live(const struct fo_record *r)
@@ -213,9 +221,10 @@ static void check_undone(struct world *w, const struct fo_record *r)
         if (w->config.actions[i].step == STEP_SWITCH && w->targets[i].epoch == r->epoch)
             broken(w, 22, "plan %u was taken back, and target %u was changed", r->epoch, i);
         if (w->config.actions[i].step == STEP_FENCE && w->config.actions[i].undo && !w->late_calls &&
-            p->phase[i] == FO_UNDONE && p->from < w->n_regions && (w->regions[p->from].fenced_by >> (i & 7) & 1) &&
-            w->targets[i].twice == 0)
-            broken(w, 22, "plan %u was taken back, and region %u is still fenced by action %u", r->epoch, p->from, i);
+            p->phase[i] == FO_UNDONE && p->from < w->n_regions &&
+            (w->regions[p->from].fenced_by >> (i & 7) & 1) && w->targets[i].twice == 0)
+            broken(w, 22, "plan %u was taken back, and region %u is still fenced by action %u", r->epoch,
+                   p->from, i);
     }
 }
 
@@ -232,7 +241,8 @@ void check_commit(struct world *w, struct node *n, const struct fo_record *b, co
         broken(w, 4, "epoch %u begins while plan %u is live", r->epoch, b->epoch);
     if (r->epoch == b->epoch && b->plan.epoch == b->epoch && p->epoch == b->plan.epoch &&
         (p->from != b->plan.from || p->to != b->plan.to || p->kind != b->plan.kind ||
-         p->automatic != b->plan.automatic) && b->epoch != 0 && b->status != FO_STEADY_STATUS)
+         p->automatic != b->plan.automatic) &&
+        b->epoch != 0 && b->status != FO_STEADY_STATUS)
         broken(w, 4, "plan %u has become another one", r->epoch);
     if (r->epoch == b->epoch && b->plan.past_no_return && b->plan.epoch == b->epoch && live(b) &&
         (r->status == FO_UNDO_STATUS || !p->past_no_return || (r->writer != p->to && !w->broke_glass)))
@@ -247,7 +257,8 @@ void check_commit(struct world *w, struct node *n, const struct fo_record *b, co
         w->m->automatic++;
         w->automatic_plans++;
         if (w->automatic_plans > w->config.budget_day)
-            broken(w, 13, "%u moves by itself within a day; the budget is %u", w->automatic_plans, w->config.budget_day);
+            broken(w, 13, "%u moves by itself within a day; the budget is %u", w->automatic_plans,
+                   w->config.budget_day);
         if (p->to == w->last_auto_from && p->from == w->last_auto_to && w->commands == w->commands_then)
             broken(w, 14, "moves from %u back to %u by itself", p->from, p->to);
         w->last_auto_from = p->from;
@@ -323,8 +334,8 @@ void check_promotion(struct world *w, uint8_t region, int64_t loss)
     if (p->accepted_loss_ms > limit)
         limit = p->accepted_loss_ms;
     if (loss > limit + 2500)
-        broken(w, 10, "%lld ms of writes are lost; the limit is %lld, accepted %lld", (long long)loss, (long long)limit,
-               (long long)p->accepted_loss_ms);
+        broken(w, 10, "%lld ms of writes are lost; the limit is %lld, accepted %lld", (long long)loss,
+               (long long)limit, (long long)p->accepted_loss_ms);
 }
 
 /* 17, 24: a second core that hears the same is the same. */
@@ -410,16 +421,25 @@ static bool settled(const struct world *w, const struct node *n)
     uint8_t status = w->store.record.status;
     bool dead = w->store.record.active == w->dead_for_good;
 
-    if (n == NULL || !w->store.known || live(&w->store.record))
+    if (w->broke_glass || w->skipped)
+        return true; /* somebody has said by hand how things are, and was perhaps wrong */
+    if (n == NULL || !w->store.known)
+        return false;
+    if (w->dead_for_good != FO_NONE &&
+        !enough_see_it(w)) /* those who are left are too few to say how things are */
+        return n->core.state == FO_S_BLOCKED || n->core.state == FO_S_SUSPECT || n->core.state == FO_S_GRAY ||
+               n->core.state == FO_S_STUCK || n->core.state == FO_S_VALIDATE || served(w);
+    if (w->store.record.plan.past_no_return && w->store.record.plan.to == w->dead_for_good &&
+        (status == FO_STUCK_STATUS || status == FO_PLAN)) /* only forward, and there is nothing: for people */
+        return n->core.state == FO_S_STUCK;
+    if (live(&w->store.record))
         return false;
     if ((n->core.state == FO_S_STEADY || n->core.state == FO_S_HOLD) && served(w))
         return true;
     if (status == FO_STUCK_STATUS && n->core.state == FO_S_STUCK)
-        return w->now > w->heals + 200000;
+        return w->stranger || w->broke_glass;
     if (n->core.state == FO_S_BLOCKED && n->core.reasons & patience)
         return dead || w->late_calls || !served(w);
-    if (dead && !enough_see_it(w)) /* those who are left are too few to say that it is dead */
-        return n->core.state == FO_S_BLOCKED || n->core.state == FO_S_SUSPECT;
     return false;
 }
 
@@ -450,10 +470,11 @@ void check_end(struct world *w)
     }
     if (w->now >= w->ends)
         broken(w, w->dead_for_good == FO_NONE ? 21 : 20,
-               "not settled %lld s after all was well: leader %d in %s (%llx), status %u, active %u, writer %u, routed %u, "
+               "not settled %lld s after all was well: leader %d in %s (%llx), status %u, active %u, writer "
+               "%u, routed %u, "
                "commits %x",
                (long long)(w->now - w->heals) / 1000, n == NULL ? -1 : n->index,
                n == NULL ? "-" : fo_state_name(n->core.state),
-               n == NULL ? 0ull : (unsigned long long)n->core.reasons, w->store.record.status, w->store.record.active,
-               w->store.record.writer, routed(w), w->commits);
+               n == NULL ? 0ull : (unsigned long long)n->core.reasons, w->store.record.status,
+               w->store.record.active, w->store.record.writer, routed(w), w->commits);
 }

@@ -63,12 +63,14 @@ static int64_t draw(struct rng *r, int64_t least, int64_t most)
 
 static void order(struct world *w, struct rng *r, struct fault *f)
 {
-    static const uint8_t often[] = {FO_C_SWITCHOVER, FO_C_SWITCHOVER, FO_C_SWITCHOVER, FO_C_START, FO_C_APPROVE,
-                                    FO_C_FAILBACK,   FO_C_FAILBACK,   FO_C_ABORT,      FO_C_DRILL, FO_C_RESUME};
+    static const uint8_t often[] = {FO_C_SWITCHOVER, FO_C_SWITCHOVER, FO_C_SWITCHOVER, FO_C_START,
+                                    FO_C_APPROVE,    FO_C_FAILBACK,   FO_C_FAILBACK,   FO_C_ABORT,
+                                    FO_C_DRILL,      FO_C_RESUME};
     struct fo_order *o = &w->orders[w->n_orders];
 
     memset(o, 0, sizeof(*o));
-    o->command = (uint8_t)(draw(r, 0, 99) < 60 ? often[draw(r, 0, (int64_t)sizeof(often) - 1)] : draw(r, 0, FO_COMMANDS - 1));
+    o->command = (uint8_t)(draw(r, 0, 99) < 60 ? often[draw(r, 0, (int64_t)sizeof(often) - 1)]
+                                               : draw(r, 0, FO_COMMANDS - 1));
     if (o->command == FO_C_BREAK_GLASS && draw(r, 0, 3) != 0)
         o->command = FO_C_ACK;
     o->region = (uint8_t)(draw(r, 0, 9) == 0 ? draw(r, 0, 255) : draw(r, 0, w->n_regions - 1));
@@ -151,11 +153,11 @@ static void fill(struct world *w, struct rng *r, struct fault *f)
  * users are. */
 static void confine(struct world *w, struct rng *r, struct fault *f)
 {
-    static const uint8_t harmless[] = {F_REGION_DEAD, F_REGION_CUT, F_LINK_CUT,   F_LINK_FLAP,  F_LINK_SLOW,
-                                       F_LINK_LOSSY,  F_STORE_DOWN, F_STORE_CUT,  F_STORE_LEADER, F_STORE_REVOKE,
-                                       F_STORE_MUTE,  F_PROBE_ONE,  F_MUTED,      F_NO_TRAFFIC, F_LAG,
-                                       F_LAG_SILENT,  F_CRASH,      F_PAUSE,      F_CLOCK_STEP, F_CANARIES,
-                                       F_SERVICE_DOWN, F_GRAY,      F_PROBES_LIE};
+    static const uint8_t harmless[] = {
+        F_REGION_DEAD, F_REGION_CUT, F_LINK_CUT,     F_LINK_FLAP,    F_LINK_SLOW,  F_LINK_LOSSY,
+        F_STORE_DOWN,  F_STORE_CUT,  F_STORE_LEADER, F_STORE_REVOKE, F_STORE_MUTE, F_PROBE_ONE,
+        F_MUTED,       F_NO_TRAFFIC, F_LAG,          F_LAG_SILENT,   F_CRASH,      F_PAUSE,
+        F_CLOCK_STEP,  F_CANARIES,   F_SERVICE_DOWN, F_GRAY,         F_PROBES_LIE};
 
     f->kind = harmless[draw(r, 0, (int64_t)sizeof(harmless) - 1)];
     fill(w, r, f);
@@ -279,10 +281,10 @@ static void region_returns(struct world *w, uint8_t a)
     world_changed(w);
 }
 
-static void command(struct world *w, const struct fault *f)
+static void give(struct world *w, const struct fo_order *o, uint8_t to)
 {
-    struct fo_event e = {.kind = FO_E_COMMAND, .u.order = w->orders[f->a]};
-    uint8_t k = f->b;
+    struct fo_event e = {.kind = FO_E_COMMAND, .u.order = *o};
+    uint8_t k = to;
 
     if (k >= w->n_nodes) {
         k = 0;
@@ -296,6 +298,29 @@ static void command(struct world *w, const struct fault *f)
     w->commands++;
     check_told(w, &e.u.order);
     node_event(w, &w->nodes[k], &e);
+}
+
+/* When all is well again, somebody reads the pages and does what they ask for. */
+void operator_helps(struct world *w)
+{
+    struct fo_order o = {.region = FO_NONE, .action = FO_NONE, .accept_loss_ms = -1, .id = 5000 + w->helped};
+    const struct fo_record *r = &w->store.record;
+
+    if (r->status == FO_STUCK_STATUS && w->helped % 3 == 2 && !r->plan.past_no_return) {
+        o.command = FO_C_SKIP; /* what could not be taken back is taken back by hand */
+        w->regions[r->plan.from].fenced_by = 0;
+        world_changed(w);
+    } else if (r->status == FO_STUCK_STATUS)
+        o.command = (uint8_t)(w->helped & 1 ? FO_C_RETRY : FO_C_RESUME);
+    else if (r->status == FO_STEADY_STATUS && r->writer == FO_NONE && w->store.known) {
+        o.command = FO_C_UNFENCE;
+        o.region = r->active;
+    } else
+        return;
+    w->helped++;
+    snprintf(o.who, sizeof(o.who), "human");
+    snprintf(o.why, sizeof(o.why), "paged");
+    give(w, &o, FO_NONE);
 }
 
 void fault_begin(struct world *w, uint8_t i)
@@ -391,7 +416,7 @@ void fault_begin(struct world *w, uint8_t i)
         w->out_of_window = (uint8_t)(w->out_of_window + (f->x != 0));
         break;
     case F_MOVING: w->moving++; break;
-    case F_COMMAND: command(w, f); break;
+    case F_COMMAND: give(w, &w->orders[f->a], f->b); break;
     default: break;
     }
 }

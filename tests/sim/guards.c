@@ -196,7 +196,8 @@ void guard_serves(struct world *w, uint8_t i)
 {
     struct guard *g = &w->guards[i];
 
-    if (g->serving || g->fencing || g->dead || g->asleep || w->regions[g->region].dead || g->deadline <= w->now)
+    if (g->serving || g->fencing || g->dead || g->asleep || w->regions[g->region].dead ||
+        g->deadline <= w->now)
         return;
     if (g->fenced_epoch > g->seen_epoch)
         broken(w, 26, "guard %u starts its service at epoch %u, and was fenced at %u", i, g->seen_epoch,

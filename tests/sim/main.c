@@ -2,6 +2,7 @@
  *
  *   -n N     seeds (1000)         -s S   the first (1)            -j N   processes (2)
  *   -t       prints the trace     -d     prints a digest over all states and effects of each seed
+ *   -i N     invariant N is not looked at
  *   -q       no check of marks    -k     kills the leader at each effect of a plan without faults
  *
  * Exit status 1 when an invariant broke or something was never reached. */
@@ -16,6 +17,7 @@ struct run {
     uint64_t first, n;
     int jobs;
     bool trace, digest, quiet, kill;
+    uint32_t ignored;
 };
 
 static bool once(struct world *w, uint64_t seed, const struct options *o, struct marks *m, FILE *to)
@@ -65,8 +67,8 @@ static void explain(struct world *w, uint64_t seed, struct options o)
     size_t size = 0;
     FILE *mem;
 
-    printf("seed %llu: invariant %u at %lld ms: %s\n", (unsigned long long)seed, invariant, (long long)w->broken_at,
-           w->broken_why);
+    printf("seed %llu: invariant %u at %lld ms: %s\n", (unsigned long long)seed, invariant,
+           (long long)w->broken_at, w->broken_why);
     o.dropped = shrink(w, seed, o, invariant);
     mem = open_memstream(&text, &size);
     once(w, seed, &o, m, mem);
@@ -82,7 +84,7 @@ static void explain(struct world *w, uint64_t seed, struct options o)
 static int seeds(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct options o = {.trace = r->trace, .digest = r->digest, .kill_at = -1};
+    struct options o = {.trace = r->trace, .digest = r->digest, .ignored = r->ignored, .kill_at = -1};
     uint64_t all = 14695981039346656037u;
     int bad = 0;
 
@@ -107,7 +109,8 @@ struct outside {
 };
 static struct outside outside(const struct world *w)
 {
-    struct outside o = {w->store.record.active, w->store.record.writer, routed(w), 0, w->commits, w->store.record.status};
+    struct outside o = {w->store.record.active, w->store.record.writer, routed(w), 0, w->commits,
+                        w->store.record.status};
 
     for (uint8_t i = 0; i < w->n_regions; i++)
         o.writable |= (uint8_t)(w->regions[i].writable << i);
@@ -121,7 +124,7 @@ static int crash_points(const struct run *r, uint64_t first, uint64_t n, struct 
     uint64_t points = 0, stuck = 0;
 
     for (uint64_t seed = first; seed < first + n && bad < 3; seed++) {
-        struct options o = {.trace = r->trace, .kill = true, .kill_at = -1};
+        struct options o = {.trace = r->trace, .kill = true, .ignored = r->ignored, .kill_at = -1};
         struct outside whole, cut;
         uint32_t effects;
 
@@ -149,8 +152,11 @@ static int crash_points(const struct run *r, uint64_t first, uint64_t n, struct 
             }
             if (whole.active != cut.active || whole.writer != cut.writer || whole.routed != cut.routed ||
                 whole.commits != cut.commits) {
-                broken(w, 15, "killed at effect %d for %d ms: active %u writer %u routed %u commits %x, and without: %u "
-                       "%u %u %x", o.kill_at, o.kill_for, cut.active, cut.writer, cut.routed, cut.commits, whole.active,
+                broken(w, 15,
+                       "killed at effect %d for %d ms: active %u writer %u routed %u commits %x, and "
+                       "without: %u "
+                       "%u %u %x",
+                       o.kill_at, o.kill_for, cut.active, cut.writer, cut.routed, cut.commits, whole.active,
                        whole.writer, whole.routed, whole.commits);
                 printf("seed %llu: invariant 15: %s\n", (unsigned long long)seed, w->broken_why);
                 bad++;
@@ -245,11 +251,12 @@ int main(int argc, char **argv)
     double took;
     int c, bad;
 
-    while ((c = getopt(argc, argv, "n:s:j:tdqk")) != -1)
+    while ((c = getopt(argc, argv, "n:s:j:tdqki:")) != -1)
         switch (c) {
         case 'n': r.n = strtoull(optarg, NULL, 10); break;
         case 's': r.first = strtoull(optarg, NULL, 10); break;
         case 'j': r.jobs = (int)strtol(optarg, NULL, 10); break;
+        case 'i': r.ignored |= 1u << (strtoul(optarg, NULL, 10) & 31); break;
         case 't': r.trace = true; break;
         case 'd': r.digest = true; break;
         case 'q': r.quiet = true; break;
@@ -266,7 +273,8 @@ int main(int argc, char **argv)
     took = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
     printf("sim: %llu seeds from %llu, %llu events in %.1f s: %.0f seeds/s\n", (unsigned long long)m->seeds,
            (unsigned long long)r.first, (unsigned long long)m->events, took, (double)m->seeds / took);
-    printf("plans: %llu failovers, %llu switchovers, %llu drills; ended well: %llu %llu %llu; automatic %llu, taken back "
+    printf("plans: %llu failovers, %llu switchovers, %llu drills; ended well: %llu %llu %llu; automatic "
+           "%llu, taken back "
            "%llu, stuck %llu; fenced by proof %llu, by contract %llu\n",
            (unsigned long long)m->plans[0], (unsigned long long)m->plans[1], (unsigned long long)m->plans[2],
            (unsigned long long)m->ended[0], (unsigned long long)m->ended[1], (unsigned long long)m->ended[2],
@@ -275,7 +283,8 @@ int main(int argc, char **argv)
     if (m->liveness > 0)
         printf("settled after all was well: %llu seeds; mean %.0f s, p99 %llu s, most %llu s\n",
                (unsigned long long)m->liveness, (double)m->converged_ms_sum / 1000.0 / (double)m->liveness,
-               (unsigned long long)percentile(m, m->liveness, 990000), (unsigned long long)m->converged_most / 1000);
+               (unsigned long long)percentile(m, m->liveness, 990000),
+               (unsigned long long)m->converged_most / 1000);
     if (!r.quiet && !r.kill && r.n >= 5000)
         bad += marks_report(m, stdout) > 0;
     free(m);

@@ -145,12 +145,14 @@ static void effects(struct world *w, struct node *n, const struct fo_effects *ou
 
 static void told(struct world *w, const struct node *n, const struct fo_event *e)
 {
-    static const char *const kinds[FO_EVENTS] = {"tick",   "vote",   "facts",    "lease",   "record", "stored",
-                                                 "action", "fenced", "promised", "command", "anomaly"};
+    static const char *const kinds[FO_EVENTS] = {"tick",     "vote",    "facts",  "lease",
+                                                 "record",   "stored",  "action", "fenced",
+                                                 "promised", "command", "anomaly"};
 
     if (e->kind == FO_E_TICK || e->kind == FO_E_VOTE || e->kind == FO_E_FACTS || e->kind == FO_E_PROMISED)
         return;
-    if (e->kind == FO_E_LEASE && (e->u.lease.what == FO_LEASE_KEPT || e->u.lease.what == FO_LEASE_HELD_BY_OTHER))
+    if (e->kind == FO_E_LEASE &&
+        (e->u.lease.what == FO_LEASE_KEPT || e->u.lease.what == FO_LEASE_HELD_BY_OTHER))
         return;
     if (e->kind == FO_E_LEASE)
         trace(w, n, "< lease %u token %llu%s", e->u.lease.what, (unsigned long long)e->u.lease.token.rev,
@@ -159,8 +161,8 @@ static void told(struct world *w, const struct node *n, const struct fo_event *e
         trace(w, n, "< stored %u id %llu rev %llu", e->u.stored.what, (unsigned long long)e->u.stored.id,
               (unsigned long long)e->u.stored.rev);
     else if (e->kind == FO_E_ACTION)
-        trace(w, n, "< action %u %s: %u%s", e->u.action.action, action_op_name(e->u.action.op), e->u.action.class,
-              e->u.action.writable ? " writable" : "");
+        trace(w, n, "< action %u %s: %u%s", e->u.action.action, action_op_name(e->u.action.op),
+              e->u.action.class, e->u.action.writable ? " writable" : "");
     else if (e->kind == FO_E_FENCED && !n->core.leading)
         return;
     else if (e->kind == FO_E_FENCED)
@@ -177,8 +179,8 @@ static void tell_effects(struct world *w, const struct node *n, const struct fo_
         const struct fo_effect *e = &out->v[i];
 
         if (e->kind == FO_DO_TELL)
-            trace(w, n, "> row %u: %s -> %s reasons %llx", e->row, fo_state_name(e->from), fo_state_name(e->to),
-                  (unsigned long long)e->reasons);
+            trace(w, n, "> row %u: %s -> %s reasons %llx", e->row, fo_state_name(e->from),
+                  fo_state_name(e->to), (unsigned long long)e->reasons);
         else if (e->kind == FO_DO_ACTION)
             trace(w, n, "> %s action %u (row %u)", action_op_name(e->op), e->action, e->row);
         else if (e->kind == FO_DO_STORE)
@@ -240,8 +242,9 @@ static void look_at_region(struct world *w, struct node *n, uint8_t r, int64_t n
 
     for (uint8_t p = 0; p < n->votes.n_probes[r]; p++)
         voter_probe(&n->voter, &n->votes, r, p,
-                    region_well(w, r) && g->probes_lie == 0 && n->cannot_probe[r] == 0 && reach(w, n->domain, r) &&
-                        reach(w, r, n->domain) && w->links[n->domain][r].more < 2000,
+                    region_well(w, r) && g->probes_lie == 0 && n->cannot_probe[r] == 0 &&
+                        reach(w, n->domain, r) && reach(w, r, n->domain) &&
+                        w->links[n->domain][r].more < 2000,
                     now);
     if (n->votes.has_users && g->muted == 0 && connected) {
         bool here = routed(w) == r;
@@ -256,7 +259,8 @@ static void look_at_region(struct world *w, struct node *n, uint8_t r, int64_t n
         uint8_t s = FO_NONE;
 
         for (uint8_t i = 0; i < w->n_regions; i++)
-            if (i != r && w->regions[i].writable && (s == FO_NONE || w->regions[i].lineage > w->regions[s].lineage))
+            if (i != r && w->regions[i].writable &&
+                (s == FO_NONE || w->regions[i].lineage > w->regions[s].lineage))
                 s = i;
         if (s != FO_NONE)
             voter_database(&n->voter, &n->votes, s, w->now - g->heard, now);

@@ -36,48 +36,48 @@ enum {
 /* ---- faults ---- */
 
 enum fault_kind {
-    F_REGION_DEAD,  /* a: power is off: service, database, guards, nodes, links */
-    F_REGION_CUT,   /* a: lives, and hears nobody */
-    F_LINK_CUT,     /* a -> b; one way unless x */
-    F_LINK_FLAP,    /* a <-> b, up and down every x ms */
-    F_LINK_SLOW,    /* a <-> b, x ms more */
-    F_LINK_LOSSY,   /* a <-> b, x % lost */
-    F_STORE_DOWN,   /* no quorum */
-    F_STORE_CUT,    /* domain a does not reach it */
-    F_STORE_LEADER, /* a new leader: away for x ms, all leases begin anew */
-    F_STORE_REVOKE, /* the lease that stands is taken away early */
-    F_STORE_MUTE,   /* x % of the answers are lost */
-    F_STORE_SLOW,   /* x ms more */
-    F_SERVICE_DOWN, /* a: the service answers errors, its database lives */
-    F_GRAY,         /* a: users are hurt, probes are well */
-    F_PROBES_LIE,   /* a: probes fail, users are well */
-    F_PROBE_ONE,    /* node a alone cannot probe region b */
-    F_MUTED,        /* a: users' figures do not come */
-    F_NO_TRAFFIC,   /* few users */
-    F_LAG,          /* a: as a replica it falls behind by x ms a second */
-    F_LAG_SILENT,   /* a: says nothing of its lag, and answers */
-    F_PROMOTE_SLOW, /* a: x ms */
-    F_PROMOTE_FAIL, /* a: a promotion does not end */
-    F_CALL_LOST,    /* action a: x % of requests never arrive */
-    F_CALL_MUTE,    /* action a: x % of answers are lost */
-    F_CALL_LATE,    /* action a: x % take effect after the time-out */
-    F_CALL_TWICE,   /* action a: x % take effect twice */
-    F_CALL_RETRY,   /* action a: refused for now */
-    F_CALL_DENIED,  /* action a: credentials */
+    F_REGION_DEAD,   /* a: power is off: service, database, guards, nodes, links */
+    F_REGION_CUT,    /* a: lives, and hears nobody */
+    F_LINK_CUT,      /* a -> b; one way unless x */
+    F_LINK_FLAP,     /* a <-> b, up and down every x ms */
+    F_LINK_SLOW,     /* a <-> b, x ms more */
+    F_LINK_LOSSY,    /* a <-> b, x % lost */
+    F_STORE_DOWN,    /* no quorum */
+    F_STORE_CUT,     /* domain a does not reach it */
+    F_STORE_LEADER,  /* a new leader: away for x ms, all leases begin anew */
+    F_STORE_REVOKE,  /* the lease that stands is taken away early */
+    F_STORE_MUTE,    /* x % of the answers are lost */
+    F_STORE_SLOW,    /* x ms more */
+    F_SERVICE_DOWN,  /* a: the service answers errors, its database lives */
+    F_GRAY,          /* a: users are hurt, probes are well */
+    F_PROBES_LIE,    /* a: probes fail, users are well */
+    F_PROBE_ONE,     /* node a alone cannot probe region b */
+    F_MUTED,         /* a: users' figures do not come */
+    F_NO_TRAFFIC,    /* few users */
+    F_LAG,           /* a: as a replica it falls behind by x ms a second */
+    F_LAG_SILENT,    /* a: says nothing of its lag, and answers */
+    F_PROMOTE_SLOW,  /* a: x ms */
+    F_PROMOTE_FAIL,  /* a: a promotion does not end */
+    F_CALL_LOST,     /* action a: x % of requests never arrive */
+    F_CALL_MUTE,     /* action a: x % of answers are lost */
+    F_CALL_LATE,     /* action a: x % take effect after the time-out */
+    F_CALL_TWICE,    /* action a: x % take effect twice */
+    F_CALL_RETRY,    /* action a: refused for now */
+    F_CALL_DENIED,   /* action a: credentials */
     F_CALL_STRANGER, /* target of action a: somebody else has written a higher token */
-    F_CRASH,        /* node a, back after x ms */
-    F_CRASH_AT,     /* node a, at the x-th effect from then on */
-    F_PAUSE,        /* node a sleeps until the end of the fault */
-    F_PAUSE_AT,     /* node a sleeps at the x-th effect from then on */
-    F_CLOCK_STEP,   /* node a: its wall clock jumps by x ms */
-    F_CANARIES,     /* node a: its own network is bad */
-    F_GUARD_DIE,    /* guard a dies: its watchdog fences */
-    F_GUARD_SLEEP,  /* guard a and its database stand still, and wake */
-    F_NOT_READY,    /* region a: x is the reason */
+    F_CRASH,         /* node a, back after x ms */
+    F_CRASH_AT,      /* node a, at the x-th effect from then on */
+    F_PAUSE,         /* node a sleeps until the end of the fault */
+    F_PAUSE_AT,      /* node a sleeps at the x-th effect from then on */
+    F_CLOCK_STEP,    /* node a: its wall clock jumps by x ms */
+    F_CANARIES,      /* node a: its own network is bad */
+    F_GUARD_DIE,     /* guard a dies: its watchdog fences */
+    F_GUARD_SLEEP,   /* guard a and its database stand still, and wake */
+    F_NOT_READY,     /* region a: x is the reason */
     F_READINESS_OLD, /* no reports */
-    F_ALARM,        /* a blocking alarm; x: 1 outside the window */
-    F_MOVING,       /* other services move */
-    F_COMMAND,      /* order a of the world's list, at node b */
+    F_ALARM,         /* a blocking alarm; x: 1 outside the window */
+    F_MOVING,        /* other services move */
+    F_COMMAND,       /* order a of the world's list, at node b */
     FAULT_KINDS
 };
 struct fault {
@@ -97,12 +97,12 @@ struct region {
     uint8_t dead, cut, service_down, gray, probes_lie, muted, lag_silent, promote_fail; /* counts of faults */
     int32_t lag_rate, promote_slow;
     fo_reasons not_ready;
-    bool writable;       /* its database would take writes */
-    int64_t promoting;   /* when the promotion under way ends; 0 none */
-    uint8_t fenced_by;   /* bit per fence action that has fenced it */
-    int64_t applied;     /* as a replica: it has every write until then */
-    int64_t heard;       /* as a replica: when its primary was last heard */
-    uint64_t lineage;    /* of its writes: the highest is what replicas follow */
+    bool writable;        /* its database would take writes */
+    int64_t promoting;    /* when the promotion under way ends; 0 none */
+    uint8_t fenced_by;    /* bit per fence action that has fenced it */
+    int64_t applied;      /* as a replica: it has every write until then */
+    int64_t heard;        /* as a replica: when its primary was last heard */
+    uint64_t lineage;     /* of its writes: the highest is what replicas follow */
     uint64_t promoted_by; /* token */
     uint32_t promoted_epoch;
 };
@@ -111,16 +111,16 @@ struct guard {
     uint8_t region, index;
     bool dead, asleep, serving, fencing;
     uint32_t fenced_epoch, seen_epoch;
-    int64_t deadline;  /* true ms: its own clock is behind by at most its drift */
-    int64_t round_at;  /* when its round began */
+    int64_t deadline;         /* true ms: its own clock is behind by at most its drift */
+    int64_t round_at;         /* when its round began */
     uint16_t round, promised; /* bits of nodes that have promised in this round */
     uint16_t inc;
 };
 
 struct target { /* what one action changes */
     struct fencing found;
-    uint8_t value;    /* SWITCH: the region routed to */
-    uint32_t epoch;   /* of what was applied */
+    uint8_t value;                                  /* SWITCH: the region routed to */
+    uint32_t epoch;                                 /* of what was applied */
     uint8_t lost, mute, late, twice, retry, denied; /* faults */
     bool cas;
 };
@@ -128,7 +128,8 @@ struct target { /* what one action changes */
 struct request { /* to the store */
     uint8_t op, node, busy;
     uint16_t inc;
-    bool executed, answered, mute, own; /* own: of the shell, for its guards; mute: its answer does not come */
+    bool executed, answered, mute,
+        own; /* own: of the shell, for its guards; mute: its answer does not come */
     uint64_t id, seen;
     struct fencing token;
     int64_t sent; /* the node's boot ms */
@@ -142,7 +143,7 @@ struct request { /* to the store */
 enum { OP_ACQUIRE, OP_KEEP, OP_RESIGN, OP_READ, OP_STORE };
 
 struct store {
-    uint8_t down;                 /* count of faults */
+    uint8_t down; /* count of faults */
     uint8_t cut[SIM_DOMAINS];
     uint8_t mute;
     int32_t more;
@@ -195,12 +196,12 @@ struct node {
     struct fo core, twin;
     struct voter voter;
     bool fast, has_twin;
-    uint16_t looks; /* one chain of looks at a time */
-    int64_t kept_sent;         /* boot ms, by our own book: newest successful keep */
+    uint16_t looks;    /* one chain of looks at a time */
+    int64_t kept_sent; /* boot ms, by our own book: newest successful keep */
     uint64_t kept_token;
-    struct fo_record view;     /* newest record read or committed, for the guards */
+    struct fo_record view; /* newest record read or committed, for the guards */
     bool view_known;
-    int64_t view_started;      /* boot ms; INT64_MIN never */
+    int64_t view_started; /* boot ms; INT64_MIN never */
     struct {
         bool known, serving;
         uint32_t fenced_epoch;
@@ -209,13 +210,13 @@ struct node {
         struct fo_vote vote;
         int64_t at; /* true ms when its seq grew */
     } heard[SIM_NODES];
-    int64_t tilt_at;           /* true ms of the newest anomaly */
-    int64_t promised_until;    /* boot ms, by our own book */
-    int64_t state_at, begun;   /* true ms */
-    uint32_t pages;            /* bit per state that names one */
+    int64_t tilt_at;         /* true ms of the newest anomaly */
+    int64_t promised_until;  /* boot ms, by our own book */
+    int64_t state_at, begun; /* true ms */
+    uint32_t pages;          /* bit per state that names one */
     fo_reasons page_reasons;
     uint64_t denied_token[FO_ACTIONS]; /* a higher token was seen there under this token */
-    bool commanded;            /* an operator spoke since */
+    bool commanded;                    /* an operator spoke since */
     uint64_t digest;
 };
 
@@ -276,6 +277,7 @@ struct options {
     bool trace;
     uint64_t dropped; /* faults left out, by bit: shrinking */
     bool digest;
+    uint32_t ignored; /* invariants, by bit: to look behind one that is known */
     bool kill;        /* crash-point enumeration: no faults; */
     int32_t kill_at;  /* the effect at which the leader dies; -1 none */
     int32_t kill_for;
@@ -289,7 +291,7 @@ struct world {
     enum scenario scenario;
     struct queue q;
     uint8_t n_nodes, n_domains, n_regions, n_guards, n_faults, n_orders;
-    struct fo_config config;  /* self and own_region differ by node */
+    struct fo_config config; /* self and own_region differ by node */
     struct vote_config votes;
     struct fo_names names;
     struct node nodes[SIM_NODES];
@@ -304,32 +306,33 @@ struct world {
     uint32_t next_request, next_call, next_word;
     struct fault faults[SIM_FAULTS];
     struct fo_order orders[SIM_FAULTS];
-    int64_t heals, ends;  /* true ms */
+    int64_t heals, ends; /* true ms */
     bool healed;
-    uint8_t dead_for_good; /* region; FO_NONE */
+    uint8_t dead_for_good;           /* region; FO_NONE */
     int64_t last_write[SIM_REGIONS]; /* true ms: it could commit */
-    uint8_t commits;       /* bits of regions that can commit now */
+    uint8_t commits;                 /* bits of regions that can commit now */
     uint8_t no_traffic, readiness_old, alarm, out_of_window, moving;
-    uint8_t promotes;      /* the action that opens the database */
+    uint8_t promotes;                /* the action that opens the database */
     uint32_t epoch_row[SIM_REGIONS]; /* in each database: the highest epoch of which it knows */
-    bool lied;             /* an operator vouched for what was not so */
-    bool broke_glass;
-    bool stranger;         /* somebody else wrote at a target */
-    bool late_calls;       /* effects may come after their plan is over */
-    uint32_t commands;     /* orders given so far */
-    uint32_t commands_then; /* at the newest automatic plan */
+    bool lied;                       /* an operator vouched for what was not so */
+    bool broke_glass, skipped;
+    bool stranger;                   /* somebody else wrote at a target */
+    bool late_calls;                 /* effects may come after their plan is over */
+    uint32_t commands;               /* orders given so far */
+    uint32_t helped;                 /* orders given after all was well */
+    uint32_t commands_then;          /* at the newest automatic plan */
     uint32_t automatic_plans, plans; /* automatic: without those that were taken back */
     uint8_t last_auto_from, last_auto_to;
     struct fo_plan plan_seen; /* as committed first, of plan_seen.epoch */
-    uint32_t kills;        /* effects that a leader has begun: crash points */
+    uint32_t kills;           /* effects that a leader has begun: crash points */
     uint32_t late_fences;
     uint32_t switched_epoch[FO_ACTIONS];
     int64_t converged_at;
     /* violation */
-    uint8_t broken;        /* invariant; 0 none */
+    uint8_t broken; /* invariant; 0 none */
     int64_t broken_at;
     char broken_why[256];
-    struct marks *m;       /* borrowed; shared by all seeds of a process */
+    struct marks *m; /* borrowed; shared by all seeds of a process */
     uint64_t digest;
     FILE *trace_to;
 };
@@ -341,15 +344,15 @@ bool queue_pop(struct queue *q, int64_t *at, struct item *it);
 
 /* world.c: configuration, links, regions, users */
 void world_init(struct world *w, uint64_t seed, const struct options *o, struct marks *m);
-bool world_run(struct world *w); /* false: an invariant is broken */
-bool reach(struct world *w, uint8_t from, uint8_t to);         /* now; draws for lossy links */
-bool linked(const struct world *w, uint8_t from, uint8_t to);  /* without a draw */
+bool world_run(struct world *w);                              /* false: an invariant is broken */
+bool reach(struct world *w, uint8_t from, uint8_t to);        /* now; draws for lossy links */
+bool linked(const struct world *w, uint8_t from, uint8_t to); /* without a draw */
 int64_t delay(struct world *w, uint8_t from, uint8_t to);
 bool chance(struct world *w, uint32_t percent);
 int64_t between(struct world *w, int64_t least, int64_t most);
 void world_changed(struct world *w); /* who may commit has changed, perhaps */
 bool region_commits(const struct world *w, uint8_t r);
-uint8_t routed(const struct world *w); /* the region that users are sent to */
+uint8_t routed(const struct world *w);            /* the region that users are sent to */
 int64_t lag_of(const struct world *w, uint8_t r); /* what region r lacks now, ms */
 bool region_well(const struct world *w, uint8_t r);
 
@@ -357,6 +360,7 @@ bool region_well(const struct world *w, uint8_t r);
 void faults_choose(struct world *w, struct rng *r);
 void fault_begin(struct world *w, uint8_t i);
 void fault_end(struct world *w, uint8_t i);
+void operator_helps(struct world *w);
 const char *fault_name(uint8_t kind);
 void faults_print(const struct world *w, FILE *to);
 

@@ -47,7 +47,8 @@ void store_revoke(struct world *w)
 static bool store_hears(const struct world *w, const struct node *n)
 {
     return w->store.cut[n->domain] == 0 &&
-           (n->domain >= w->n_regions || (w->regions[n->domain].dead == 0 && w->regions[n->domain].cut == 0)) &&
+           (n->domain >= w->n_regions ||
+            (w->regions[n->domain].dead == 0 && w->regions[n->domain].cut == 0)) &&
            (!w->config.local || n->may_lead);
 }
 
@@ -87,8 +88,9 @@ void store_ask(struct world *w, struct node *n, uint8_t op, uint64_t id, bool ow
     if (asked)
         queue_push(w, w->now + there, (struct item){.kind = I_EXEC, .a = (uint16_t)(r - w->requests)});
     r->mute = !asked || chance(w, w->store.mute) || there + back >= STORE_TIMEOUT;
-    queue_push(w, w->now + (r->mute ? STORE_TIMEOUT : there + back),
-               (struct item){.kind = I_REPLY, .node = n->index, .inc = n->inc, .a = (uint16_t)(r - w->requests)});
+    queue_push(
+        w, w->now + (r->mute ? STORE_TIMEOUT : there + back),
+        (struct item){.kind = I_REPLY, .node = n->index, .inc = n->inc, .a = (uint16_t)(r - w->requests)});
 }
 
 static void commit(struct world *w, struct request *r)
@@ -176,7 +178,8 @@ static uint8_t execute(struct world *w, struct request *r)
 void store_exec(struct world *w, struct request *r)
 {
     if (!store_there(w)) {
-        if (r->op == OP_STORE && chance(w, 20)) { /* it lies in a log, and is done once there is a quorum again */
+        if (r->op == OP_STORE &&
+            chance(w, 20)) { /* it lies in a log, and is done once there is a quorum again */
             queue_push(w, w->now + between(w, 200, 3000),
                        (struct item){.kind = I_EXEC, .a = (uint16_t)(r - w->requests)});
             return;
@@ -214,10 +217,10 @@ void store_reply(struct world *w, struct request *r)
         break;
     case OP_STORE:
         e.kind = FO_E_STORED;
-        e.u.stored.what = (uint8_t)(o == DID         ? FO_STORED_OK
+        e.u.stored.what = (uint8_t)(o == DID        ? FO_STORED_OK
                                     : o == CONFLICT ? FO_STORED_CONFLICT
                                     : o == LOST     ? FO_STORED_LOST
-                                                               : FO_STORED_UNKNOWN);
+                                                    : FO_STORED_UNKNOWN);
         e.u.stored.rev = r->rev;
         e.u.stored.id = r->id;
         if (o == DID && r->sent >= n->view_started) {
@@ -230,12 +233,12 @@ void store_reply(struct world *w, struct request *r)
         e.u.lease.sent = r->sent;
         e.u.lease.resigned = r->resigned;
         e.u.lease.token = r->got;
-        e.u.lease.what = (uint8_t)(o == HELD   ? FO_LEASE_HELD_BY_OTHER
-                                   : o == LOST ? FO_LEASE_LOST
-                                   : o == AWAY ? FO_LEASE_ERROR
-                                   : r->op == OP_ACQUIRE  ? FO_LEASE_GRANTED
-                                   : r->op == OP_RESIGN   ? FO_LEASE_LOST
-                                                          : FO_LEASE_KEPT);
+        e.u.lease.what = (uint8_t)(o == HELD             ? FO_LEASE_HELD_BY_OTHER
+                                   : o == LOST           ? FO_LEASE_LOST
+                                   : o == AWAY           ? FO_LEASE_ERROR
+                                   : r->op == OP_ACQUIRE ? FO_LEASE_GRANTED
+                                   : r->op == OP_RESIGN  ? FO_LEASE_LOST
+                                                         : FO_LEASE_KEPT);
         if (o == DID && r->op != OP_RESIGN && (r->got.rev != n->kept_token || r->sent > n->kept_sent)) {
             n->kept_token = r->got.rev;
             n->kept_sent = r->sent;

@@ -11,7 +11,9 @@ static uint8_t place(const struct world *w, const struct call *c)
     case STEP_PROMOTE:
     case STEP_WARM:
     case STEP_TEST: return c->op == ACTION_UNDO ? c->from : c->to;
-    case STEP_FENCE: return c->action & 1 ? c->from : SIM_DOMAINS; /* one in the region, the next by an interface outside */
+    case STEP_FENCE:
+        return c->action & 1 ? c->from
+                             : SIM_DOMAINS; /* one in the region, the next by an interface outside */
     default: return SIM_DOMAINS;
     }
 }
@@ -74,8 +76,9 @@ void call_begin(struct world *w, struct node *n, const struct fo_effect *e)
         back = limit - there;
         answered = false;
     }
-    queue_push(w, w->now + there + back,
-               (struct item){.kind = I_RESULT, .node = n->index, .inc = n->inc, .a = (uint16_t)(c - w->calls)});
+    queue_push(
+        w, w->now + there + back,
+        (struct item){.kind = I_RESULT, .node = n->index, .inc = n->inc, .a = (uint16_t)(c - w->calls)});
     c->mute = !answered;
 }
 
@@ -88,8 +91,8 @@ static bool higher(struct world *w, struct call *c)
     if (!t->cas || fencing_cmp(t->found, c->token) <= 0)
         return false;
     c->found = t->found;
-    trace(w, NULL, "target %u refuses token %llu: %llu stands there", c->action, (unsigned long long)c->token.rev,
-          (unsigned long long)t->found.rev);
+    trace(w, NULL, "target %u refuses token %llu: %llu stands there", c->action,
+          (unsigned long long)c->token.rev, (unsigned long long)t->found.rev);
     return true;
 }
 
@@ -244,7 +247,7 @@ void call_exec(struct world *w, struct call *c)
         default: class = plain(w, c); break;
         }
     if (c->class == ACTION_CLASSES)
-        c->class = (uint8_t)class;
+        c->class = (uint8_t) class;
     if (changes) {
         trace(w, &w->nodes[c->node], "target of action %u: %s of epoch %u token %llu: %s", c->action,
               action_op_name(c->op), c->epoch, (unsigned long long)c->token.rev, action_class_name(class));

@@ -94,8 +94,8 @@ int marks_report(const struct marks *m, FILE *to)
         if (m->row[fo_rows[i].number] == 0) {
             char name[96];
 
-            snprintf(name, sizeof(name), "%u (%s -> %s, %s)", fo_rows[i].number, fo_state_name(fo_rows[i].from),
-                     fo_state_name(fo_rows[i].to), fo_rows[i].name);
+            snprintf(name, sizeof(name), "%u (%s -> %s, %s)", fo_rows[i].number,
+                     fo_state_name(fo_rows[i].from), fo_state_name(fo_rows[i].to), fo_rows[i].name);
             n += missing(to, "row", name);
         }
     for (uint8_t i = 0; i < FO_REASONS; i++)

@@ -59,7 +59,8 @@ static void lay_out_times(struct fo_times *t, struct rng *r)
                            .plan_most = 240000};
 }
 
-static void add_action(struct world *w, struct rng *r, enum plan_step step, bool required, bool proves, bool undo)
+static void add_action(struct world *w, struct rng *r, enum plan_step step, bool required, bool proves,
+                       bool undo)
 {
     struct fo_config *c = &w->config;
     struct fo_action *a = &c->actions[c->n_actions];
@@ -83,12 +84,12 @@ static void lay_out_actions(struct world *w, struct rng *r)
     bool proof = odds(r, 45);
 
     if (proof || odds(r, 10))
-        add_action(w, r, STEP_FENCE, odds(r, 80), proof, odds(r, 90));
+        add_action(w, r, STEP_FENCE, odds(r, 80), proof, odds(r, 100));
     if (odds(r, 25))
         add_action(w, r, STEP_CATCHUP, odds(r, 50), false, odds(r, 50));
     add_action(w, r, STEP_PROMOTE, true, false, false);
     w->promotes = (uint8_t)(c->n_actions - 1);
-    c->actions[w->promotes].on |= 3;
+    c->actions[w->promotes].on = 7;
     if (odds(r, 35))
         add_action(w, r, STEP_PROMOTE, false, false, false);
     if (odds(r, 40))
@@ -96,7 +97,7 @@ static void lay_out_actions(struct world *w, struct rng *r)
     if (odds(r, 50))
         add_action(w, r, STEP_TEST, odds(r, 80), false, false);
     add_action(w, r, STEP_SWITCH, true, false, odds(r, 50));
-    c->actions[c->n_actions - 1].on |= 3;
+    c->actions[c->n_actions - 1].on = 7;
     if (odds(r, 25))
         add_action(w, r, STEP_SWITCH, false, false, false);
     if (odds(r, 40))
@@ -119,7 +120,9 @@ static void lay_out_nodes(struct world *w, struct rng *r)
         struct node *n = &w->nodes[i];
 
         n->index = i;
-        n->domain = (uint8_t)(i < 2 || !well_placed ? i % w->n_regions : i == 2 ? w->n_regions : draw(r, 0, w->n_domains - 1));
+        n->domain = (uint8_t)(i < 2 || !well_placed ? i % w->n_regions
+                              : i == 2              ? w->n_regions
+                                                    : draw(r, 0, w->n_domains - 1));
         n->may_lead = i == 1 || odds(r, 80);
         leaders += n->may_lead;
         c->voter_domain[i] =
@@ -292,8 +295,8 @@ static void replicate(struct world *w)
             continue;
         if (g->writable) { /* it has writes of its own: fenced, and built anew once the service is settled elsewhere */
             if (!region_commits(w, i) && region_commits(w, s) && w->store.record.writer == s &&
-                w->store.record.status != FO_PLAN && w->store.record.status != FO_UNDO_STATUS && linked(w, s, i) &&
-                chance(w, 10)) {
+                w->store.record.status != FO_PLAN && w->store.record.status != FO_UNDO_STATUS &&
+                linked(w, s, i) && chance(w, 10)) {
                 g->writable = false;
                 g->fenced_by = 0;
                 g->applied = w->now - 1000;
@@ -306,7 +309,7 @@ static void replicate(struct world *w)
             continue;
         g->heard = w->now;
         if (!region_commits(w, s))
-            g->applied = w->last_write[s] > g->applied ? w->last_write[s] : g->applied;
+            g->applied = w->now; /* nothing new is written: it has everything */
         else if (g->lag_rate > 0)
             g->applied += 1000 - g->lag_rate > 0 ? 1000 - g->lag_rate : 0;
         else
@@ -371,11 +374,11 @@ void world_init(struct world *w, uint64_t seed, const struct options *o, struct 
     rng_seed(&w->rng, seed * 3 + 1);
     rng_seed(&config, seed * 3 + 2);
     rng_seed(&faults, seed * 3 + 3);
-    w->scenario = o->kill      ? SCENARIO_DEATH
-                  : kind < 3   ? SCENARIO_CONFINED
-                  : kind == 3  ? SCENARIO_DEATH
-                  : kind < 6   ? SCENARIO_COMMANDS
-                               : SCENARIO_SWARM;
+    w->scenario = o->kill     ? SCENARIO_DEATH
+                  : kind < 3  ? SCENARIO_CONFINED
+                  : kind == 3 ? SCENARIO_DEATH
+                  : kind < 6  ? SCENARIO_COMMANDS
+                              : SCENARIO_SWARM;
     queue_init(&w->q);
     lay_out(w, &config);
     faults_choose(w, &faults);
@@ -466,12 +469,16 @@ static void to_world(struct world *w, struct item *it)
     case I_PROMOTED: promoted(w, (uint8_t)it->a); break;
     case I_REBUILD:
         replicate(w);
-        if (w->healed)
+        if (w->healed) {
             check_end(w);
+            if (w->now > w->heals + 30000 && w->now / 1000 % 20 == 0)
+                operator_helps(w);
+        }
         queue_push(w, w->now + 1000, *it);
         break;
     case I_HEAL:
-        trace(w, NULL, "---- all faults end; region dead for good: %d", w->dead_for_good == FO_NONE ? -1 : w->dead_for_good);
+        trace(w, NULL, "---- all faults end; region dead for good: %d",
+              w->dead_for_good == FO_NONE ? -1 : w->dead_for_good);
         w->healed = true;
         break;
     default: break;
