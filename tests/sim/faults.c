@@ -482,6 +482,8 @@ void fault_end(struct world *w, uint8_t i)
             g->asleep = false;
             if (g->deadline <= w->now && g->serving)
                 guard_fenced(w, f->a, 0);
+            else if (g->serving)
+                queue_push(w, g->deadline, (struct item){.kind = I_DEADLINE, .a = f->a, .inc = g->inc});
             world_changed(w);
         }
         break;

@@ -334,6 +334,8 @@ void node_facts(struct world *w, struct node *n)
         if (w->readiness_old == 0 && linked(w, n->domain, r))
             f->region[r].ready_at = now;
         f->region[r].blockers = g->not_ready;
+        if (g->fenced_by != 0 || (g->writable && r != source(w))) /* not built anew since it was left */
+            f->region[r].blockers |= FO_BIT(FO_R_ACTION);
         if (!g->dead && linked(w, n->domain, r) && g->lag_silent == 0) {
             f->region[r].lag_ms = lag_of(w, r);
             f->region[r].lag_at = now;

@@ -352,7 +352,8 @@ bool chance(struct world *w, uint32_t percent);
 int64_t between(struct world *w, int64_t least, int64_t most);
 void world_changed(struct world *w); /* who may commit has changed, perhaps */
 bool region_commits(const struct world *w, uint8_t r);
-uint8_t routed(const struct world *w);            /* the region that users are sent to */
+uint8_t source(const struct world *w); /* the region whose writes are the newest: replicas follow it */
+uint8_t routed(const struct world *w); /* the region that users are sent to */
 int64_t lag_of(const struct world *w, uint8_t r); /* what region r lacks now, ms */
 bool region_well(const struct world *w, uint8_t r);
 

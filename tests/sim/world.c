@@ -247,7 +247,7 @@ bool region_commits(const struct world *w, uint8_t r)
 }
 
 /* The region whose writes are the newest: the source that replicas follow. */
-static uint8_t source(const struct world *w)
+uint8_t source(const struct world *w)
 {
     uint8_t best = 0;
 
