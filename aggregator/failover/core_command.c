@@ -288,7 +288,7 @@ void fo_unstick(struct fo_turn *t)
         bool open = p->phase[i] == FO_FAILED || p->phase[i] == FO_UNDOING || p->phase[i] == FO_INTENT;
 
         if ((o->action != FO_NONE && o->action != i) || !open ||
-            (o->action == FO_NONE && !t->c->actions[i].required))
+            (o->action == FO_NONE && !t->c->actions[i].required && p->phase[i] != FO_UNDOING))
             continue;
         if (o->command == FO_C_SKIP)
             p->phase[i] = FO_SKIPPED;

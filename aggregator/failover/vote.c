@@ -18,6 +18,7 @@
 
 enum {
     GAPS_LEAST = 3,
+    NEVER_TICKS = 12,
     CANARY_BAD = 2,
     RUN_MOST = 1 << 30,
     MILLION = 1000000,
@@ -28,9 +29,9 @@ enum {
 void voter_init(struct voter *v, const struct vote_config *c, int64_t now, uint64_t boot)
 {
     (void)c;
-    (void)now;
     memset(v, 0, sizeof *v);
     v->boot = boot;
+    v->began = now;
 }
 
 static bool has_region(const struct vote_config *c, uint8_t region)
@@ -174,15 +175,21 @@ struct beats {
     bool heard, silent; /* neither: no peer has been heard for long enough */
 };
 
-/* A peer that was never heard says nothing, neither that it lives nor that it has died. */
-static struct beats beats_of(const struct vote_region *r, const struct vote_config *c, uint8_t region,
-                             int64_t now)
+/* A peer that was never heard says nothing at first; after twelve ticks without a word it is silent: else a voter that was
+ * started while a region is dead would never see it. */
+static struct beats beats_of(const struct voter *v, const struct vote_config *c, uint8_t region, int64_t now)
 {
+    const struct vote_region *r = &v->region[region];
     struct beats out = {false, false};
 
     for (uint8_t i = 0; region != c->own_region && i < c->n_peers[region] && i < VOTE_PEERS; i++) {
-        if (r->beat[i].n < GAPS_LEAST)
+        if (r->beat[i].n < GAPS_LEAST) {
+            int64_t from = r->beat[i].last > v->began ? r->beat[i].last : v->began;
+
+            if (now - from >= NEVER_TICKS * (int64_t)c->tick_ms)
+                out.silent = true;
             continue;
+        }
         if (vote_phi(&r->beat[i], now) >= c->phi_milli)
             out.silent = true;
         else
@@ -265,6 +272,7 @@ void voter_agents(struct voter *v, uint8_t region, uint32_t up, uint32_t known)
 
 static void forget(struct voter *v, int64_t now)
 {
+    v->began = now;
     for (uint8_t i = 0; i < FO_REGIONS; i++) {
         struct vote_region *r = &v->region[i];
 
@@ -377,11 +385,11 @@ static bool is_gray(struct vote_region *r, const struct vote_config *c, const st
     return differ && now - r->gray_since >= c->gray_ms;
 }
 
-static void look_at(struct vote_region *r, const struct vote_config *c, uint8_t i, int64_t now,
-                    struct fo_vote *out)
+static void look_at(struct voter *v, const struct vote_config *c, uint8_t i, int64_t now, struct fo_vote *out)
 {
+    struct vote_region *r = &v->region[i];
     struct seen s = {.runs = runs_of(r, c, c->n_probes[i], now),
-                     .beats = beats_of(r, c, i, now),
+                     .beats = beats_of(v, c, i, now),
                      .users = users_of(r, c, now),
                      .database = database_silent(r, c, now)};
 
@@ -415,5 +423,5 @@ void voter_look(struct voter *v, const struct vote_config *c, int64_t now, struc
         return;
     }
     for (uint8_t i = 0; i < c->n_regions && i < FO_REGIONS; i++)
-        look_at(&v->region[i], c, i, now, out);
+        look_at(v, c, i, now, out);
 }

@@ -49,7 +49,7 @@ struct vote_region {
 struct voter {
     struct vote_region region[FO_REGIONS];
     struct vote_target canary[VOTE_CANARIES];
-    int64_t tilt_until, looked;
+    int64_t tilt_until, looked, began; /* began: since when silence counts */
     uint64_t boot, seq;
     uint8_t fast;
 };

@@ -384,11 +384,15 @@ static void absent_classes(void **state)
     w.users_of_100 = 95;
     seconds(&w, 10);
     assert_int_equal(w.vote.verdict[EAST], FO_UP);
-    world_new(&w); /* peers were never heard: they are not silent */
+    world_new(&w); /* peers were never heard: they are not silent at first, and are after twelve ticks */
     w.beat[EAST] = false;
     fail_probes(&w, false);
-    seconds(&w, 3600);
+    w.heard_ago = w.users_of_100 = -1;
+    seconds(&w, 50);
     assert_int_equal(w.vote.verdict[EAST], FO_DEGRADED);
+    seconds(&w, 20);
+    assert_int_equal(w.vote.verdict[EAST], FO_DOWN);
+    assert_int_equal(w.vote.classes[EAST], FO_PROBES | FO_HEARTBEAT);
     world_new(&w); /* strange indices are nobody's */
     voter_probe(&w.v, &w.c, 200, 0, false, w.now);
     voter_probe(&w.v, &w.c, 0, 200, false, w.now);
