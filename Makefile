@@ -175,7 +175,7 @@ check:
 	@$(MAKE) --no-print-directory -j2 all
 	@$(MAKE) --no-print-directory lint generated
 	@$(MAKE) --no-print-directory -j2 unit
-	@$(MAKE) --no-print-directory -j2 sim sim-same
+	@$(MAKE) --no-print-directory -j2 sim
 	@$(MAKE) --no-print-directory -j2 clang
 	@$(MAKE) --no-print-directory -j2 asan
 	@$(MAKE) --no-print-directory -j2 tsan

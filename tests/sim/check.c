@@ -359,7 +359,8 @@ void check_twin(struct world *w, struct node *n, const struct fo_event *e, const
 static const fo_reasons patience = FO_BIT(FO_R_AUTOMATION) | FO_BIT(FO_R_LOCKED) | FO_BIT(FO_R_MAINTENANCE) |
                                    FO_BIT(FO_R_MUST_NOT) | FO_BIT(FO_R_HOLD) | FO_BIT(FO_R_BUDGET_DAY) |
                                    FO_BIT(FO_R_BUDGET_WEEK) | FO_BIT(FO_R_FLAP) | FO_BIT(FO_R_LAG_UNKNOWN) |
-                                   FO_BIT(FO_R_RPO) | FO_BIT(FO_R_NO_FENCE) | FO_BIT(FO_R_FENCE_FAILED);
+                                   FO_BIT(FO_R_RPO) | FO_BIT(FO_R_LEFT) | FO_BIT(FO_R_NO_FENCE) |
+                                   FO_BIT(FO_R_FENCE_FAILED);
 
 static int alive_voters(const struct world *w)
 {
