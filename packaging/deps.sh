@@ -12,7 +12,7 @@ tests_apt="clang libclang-rt-14-dev llvm clang-format-14 libcmocka-dev python3-p
 python3-protobuf curl prometheus prometheus-node-exporter nginx-light debootstrap rpm
 prometheus-alertmanager python3-aiosmtpd python3-botocore debhelper systemd sqlite3 procps iproute2 man-db
 knot knot-dnsutils bind9 pdns-server pdns-backend-sqlite3 python3-dnspython etcd-server etcd-client postgresql-15
-python3-psycopg2 nftables libfaketime util-linux"
+haproxy python3-psycopg2 nftables libfaketime util-linux"
 run_dnf="gcc make pkgconf-pkg-config libevent-devel msgpack-devel libzstd-devel libcurl-devel openssl-devel inih-devel
 sqlite-devel cjson-devel protobuf-c-devel zlib-devel libpq-devel ldns-devel protobuf-c-compiler protobuf-compiler openssl ca-certificates git python3 redis
 tzdata"

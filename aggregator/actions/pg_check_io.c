@@ -260,12 +260,21 @@ void pg_run_test(const struct action_target *t, const struct action_order *o, st
 
 /* ---- afterwards ---- */
 
+/* Bytes of log that the old side has beyond the point at which the new one was opened; 0 when none, or not known. */
+static int64_t diverged(const struct pg_state *a, const struct pg_state *b)
+{
+    return !b->in_recovery && a->forked > 0 && b->timeline < a->timeline && b->end > a->forked
+               ? b->end - a->forked
+               : 0;
+}
+
 static void follows(const struct pg_state *a, const struct pg_state *b, const struct action_order *o,
                     struct action_result *out)
 {
-    action_seen(out, "%.64s %s, %.64s %s", o->to, a->in_recovery ? "standby" : "primary", o->from,
-                b->in_recovery ? (b->streaming ? "standby, streaming" : "standby, not streaming")
-                               : "primary");
+    action_seen(out, "%.64s %s, %.64s %s, %lld bytes of log beyond the fork", o->to,
+                a->in_recovery ? "standby" : "primary", o->from,
+                b->in_recovery ? (b->streaming ? "standby, streaming" : "standby, not streaming") : "primary",
+                (long long)diverged(a, b));
     if (b->in_recovery && b->streaming && b->timeline == a->timeline)
         action_say(out, ACTION_OK, "%.64s follows the new primary", o->from);
     else if (b->in_recovery)
@@ -303,10 +312,4 @@ void pg_run_tidy(const struct action_target *t, const struct action_order *o, st
         out->class = ACTION_DENIED; /* by itself it will not come about */
     else if (o->op == ACTION_APPLY && out->class == ACTION_OK)
         out->class = ACTION_ALREADY;
-}
-
-void pg_run_validate(const struct action_target *t, const struct action_order *o, struct mono until,
-                     struct action_result *out)
-{
-    pg_run_test(t, o, until, out);
 }

@@ -10,10 +10,6 @@
  * figure: a missing lag is never 0. */
 #include "aggregator/actions/pg_private.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-
 static int64_t later(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -58,66 +54,4 @@ void pg_lag(const struct pg_state *primary, const struct pg_state *standby, stru
         figure(out, standby->heard_ms - as_of, standby->now_ms - standby->heard_ms);
     else
         figure(out, 0, standby->now_ms - as_of);
-}
-
-/* ---- synchronous_standby_names ---- */
-
-static const char *blanks(const char *p)
-{
-    return p + strspn(p, " \t\r\n");
-}
-
-static bool is_word(const char *p, const char *word)
-{
-    size_t n = strlen(word);
-
-    return strncasecmp(p, word, n) == 0 && (p[n] == ' ' || p[n] == '\t' || (p[n] >= '0' && p[n] <= '9'));
-}
-
-/* Names up to the end or the closing bracket; -1 for what is not understood, and for `*`, which may be anybody. */
-static long count_names(const char *p, bool bracket)
-{
-    long n = 0;
-
-    for (;;) {
-        p = blanks(p);
-        if (*p == '"') {
-            p = strchr(p + 1, '"');
-            if (!p || p[1] == '"')
-                return -1;
-            p++;
-        } else {
-            size_t len = strcspn(p, " \t\r\n,()\"*");
-
-            if (!len)
-                return -1;
-            p += len;
-        }
-        n++;
-        p = blanks(p);
-        if (*p != ',')
-            break;
-        p++;
-    }
-    if (bracket && *p++ != ')')
-        return -1;
-    return *blanks(p) ? -1 : n;
-}
-
-bool pg_waits_for_all(const char *names)
-{
-    const char *p = blanks(names);
-    char *end;
-    long need = 1;
-
-    if (is_word(p, "first") || is_word(p, "any"))
-        p = blanks(p + (is_word(p, "any") ? 3 : 5));
-    if (*p >= '0' && *p <= '9') {
-        need = strtol(p, &end, 10);
-        p = blanks(end);
-        if (*p != '(')
-            return false;
-    }
-    return *p == '(' ? count_names(p + 1, true) > 0 && count_names(p + 1, true) <= need
-                     : count_names(p, false) == 1;
 }

@@ -26,8 +26,9 @@ struct action_target {
     char *password; /* overwritten when freed */
     struct pg_region regions[PG_REGIONS];
     size_t n_regions;
-    char *tables[PG_TABLES];
+    char *tables[PG_TABLES]; /* to sample and compare */
     size_t n_tables;
+    struct span sample_every;
     bool heartbeat, clear_synchronous;
 };
 
@@ -92,18 +93,24 @@ struct pg_state {
     bool fenced;          /* the mark on the database says fenced */
     struct fencing token; /* highest of the epoch table and the mark; {0} none */
     uint32_t epoch;       /* that goes with it */
+    int64_t forked;       /* where that epoch was opened, in bytes of log; 0 not known */
 };
 bool pg_look(struct pg *p, const struct action_target *t, struct pg_state *s);
 /* Primary: whether every acknowledged write is in that standby. False as well when nobody can tell. */
 bool pg_synchronous(struct pg *p, const char *standby);
 bool pg_beat(struct pg *p, const struct action_target *t, const struct action_order *o); /* a heartbeat row */
 
-/* ---- pg_lag.c: pure ---- */
+/* ---- pg_lag.c, pg_text.c: pure ---- */
 
 /* Figures of a standby from what was read of it, and before that of its primary (known false: not reached). */
 void pg_lag(const struct pg_state *primary, const struct pg_state *standby, struct action_result *out);
 /* Of synchronous_standby_names: whether all that it lists have to confirm. "*" is nobody in particular: false. */
 bool pg_waits_for_all(const char *names);
+
+/* The mark on the service's database: "[securebase epoch=8 token=1.4711 plan=x fenced]", behind whatever comment it has.
+ * pg_mark writes `old` with its mark replaced by a new one; pg_read_mark fills in token, epoch and fenced. */
+void pg_mark(const char *old, const char *mark, const char *word, char *out, size_t cap);
+void pg_read_mark(const char *comment, struct pg_state *s);
 
 /* ---- what an action does ---- */
 
@@ -127,8 +134,5 @@ void pg_run_tidy(const struct action_target *t, const struct action_order *o, st
                  struct action_result *out);
 /* What a fault of `p` means for this order, with "what: why" as the sentence. */
 void pg_say(struct action_result *out, const struct pg *p, bool sent, const char *what);
-/* The mark on the service's database: "[securebase epoch=8 token=1.4711 plan=x fenced]", behind whatever comment it has.
- * Writes `old` with its mark replaced by a new one into out. */
-void pg_mark(const char *old, const char *mark, const char *word, char *out, size_t cap);
 
 #endif

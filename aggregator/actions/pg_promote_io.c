@@ -133,33 +133,56 @@ static bool make_table(struct pg *p, const struct action_target *t)
     (void)snprintf(sql, sizeof sql,
                    "create table if not exists %s (service text, epoch bigint, store bigint not null,"
                    " rev bigint not null, plan text not null, timeline bigint not null, lsn pg_lsn not null,"
+                   " beat bigint, beat_at timestamptz,"
                    " at timestamptz not null, primary key (service, epoch))",
                    table);
     return pg_do(p, sql, 0, NULL);
 }
 
-/* The row, unless a higher token has come meanwhile: the statement itself compares. */
+/* The newest heartbeat that came over, before the test writes another. */
+static void read_beat(struct pg *p, const struct action_target *t, char seq[32], char at[64])
+{
+    char sql[PG_SQL];
+    const char *value = t->service;
+    PGresult *r;
+
+    (void)snprintf(sql, sizeof sql, "select seq, at from %s.heartbeat where service = $1", t->schema);
+    r = pg_ask(p, sql, 1, &value);
+    seq[0] = at[0] = 0;
+    if (r && PQntuples(r) == 1) {
+        (void)snprintf(seq, 32, "%s", PQgetvalue(r, 0, 0));
+        (void)snprintf(at, 64, "%s", PQgetvalue(r, 0, 1));
+    }
+    PQclear(r);
+}
+
+/* The row, unless a higher token has come meanwhile: the statement itself compares. Where the recovery ended is the fork of
+ * the timelines (until the next restart); the first row of an epoch keeps it. */
 static bool put_row(struct pg *p, const struct action_target *t, const struct action_order *o, bool *written)
 {
     char sql[PG_SQL], epoch[24], store[24], rev[24];
-    const char *values[] = {o->service, epoch, store, rev, o->plan};
+    char seq[32], at[64];
+    const char *values[] = {o->service, epoch, store, rev, o->plan, seq, at};
     PGresult *r;
 
+    read_beat(p, t, seq, at);
     (void)snprintf(epoch, sizeof epoch, "%u", o->epoch);
     (void)snprintf(store, sizeof store, "%llu", (unsigned long long)o->token.store);
     (void)snprintf(rev, sizeof rev, "%llu", (unsigned long long)o->token.rev);
-    (void)snprintf(sql, sizeof sql,
-                   "insert into %1$s.epoch as e (service, epoch, store, rev, plan, timeline, lsn, at)"
-                   " select $1, $2::bigint, $3::bigint, $4::bigint, $5,"
-                   " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,"
-                   " pg_current_wal_lsn(), clock_timestamp()"
-                   " where not exists (select from %1$s.epoch where service = $1"
-                   " and (store, rev) > ($3::bigint, $4::bigint))"
-                   " on conflict (service, epoch) do update set store = excluded.store, rev = excluded.rev,"
-                   " plan = excluded.plan, at = excluded.at"
-                   " where (e.store, e.rev) <= (excluded.store, excluded.rev) returning 1",
-                   t->schema);
-    r = pg_ask(p, sql, 5, values);
+    (void)snprintf(
+        sql, sizeof sql,
+        "insert into %1$s.epoch as e (service, epoch, store, rev, plan, timeline, lsn, beat, beat_at, at)"
+        " select $1, $2::bigint, $3::bigint, $4::bigint, $5,"
+        " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int,"
+        " coalesce(pg_last_wal_replay_lsn(), pg_current_wal_lsn()), nullif($6, '')::bigint,"
+        " nullif($7, '')::timestamptz, clock_timestamp()"
+        " where not exists (select from %1$s.epoch where service = $1"
+        " and (store, rev) > ($3::bigint, $4::bigint))"
+        " on conflict (service, epoch) do update set store = excluded.store, rev = excluded.rev,"
+        " plan = excluded.plan, at = excluded.at"
+        " where (e.store, e.rev) <= (excluded.store, excluded.rev) returning 1",
+        t->schema);
+    r = pg_ask(p, sql, 7, values);
     *written = r && PQntuples(r) == 1;
     PQclear(r);
     return r != NULL;

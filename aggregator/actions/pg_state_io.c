@@ -314,29 +314,6 @@ static const char state_sql[] = "select r.on, (select system_identifier from pg_
                                                                                                                                  " from (select pg_is_in_recovery() as on) r join pg_database d on d.datname = $1"
                                                                                                                                  " left join pg_stat_wal_receiver w on true";
 
-static void read_mark(const char *comment, struct pg_state *s)
-{
-    const char *mark = strstr(comment, "[securebase ");
-    struct fencing token;
-    uint32_t epoch;
-
-    if (!mark || !action_mark_parse(mark, &epoch, &token))
-        return;
-    s->fenced = strstr(mark, " fenced]") != NULL;
-    s->token = token;
-    s->epoch = epoch;
-}
-
-void pg_mark(const char *old, const char *mark, const char *word, char *out, size_t cap)
-{
-    const char *begin = strstr(old, "[securebase "), *end = begin ? strchr(begin, ']') : NULL;
-    size_t n = begin && end ? (size_t)(begin - old) : strlen(old);
-
-    while (n > 0 && old[n - 1] == ' ')
-        n--;
-    (void)snprintf(out, cap, "%.*s%s[securebase %s %s]", (int)n, old, n ? " " : "", mark, word);
-}
-
 static bool read_tables(struct pg *p, const struct action_target *t, bool beats, bool epochs,
                         const char *service, struct pg_state *s)
 {
@@ -352,8 +329,8 @@ static bool read_tables(struct pg *p, const struct action_target *t, bool beats,
     }
     if (epochs) {
         (void)snprintf(sql, sizeof sql,
-                       "select epoch, store, rev from %s.epoch where service = $1 "
-                       "order by store desc, rev desc limit 1",
+                       "select epoch, store, rev, " BYTES("lsn") " from %s.epoch where service = $1 "
+                                                                 "order by store desc, rev desc limit 1",
                        t->schema);
         if (!(r = pg_ask(p, sql, 1, &service)))
             return false;
@@ -362,6 +339,7 @@ static bool read_tables(struct pg *p, const struct action_target *t, bool beats,
         if (PQntuples(r) && fencing_cmp(row, s->token) >= 0) {
             s->token = row;
             s->epoch = (uint32_t)pg_number(r, 0, 0, 0);
+            s->forked = pg_number(r, 0, 3, 0);
         }
         PQclear(r);
     }
@@ -397,7 +375,7 @@ bool pg_look(struct pg *p, const struct action_target *t, struct pg_state *s)
     s->paused = pg_true(r, 0, 7);
     s->open = pg_true(r, 0, 8);
     s->owner = pg_true(r, 0, 9);
-    read_mark(PQgetvalue(r, 0, 10), s);
+    pg_read_mark(PQgetvalue(r, 0, 10), s);
     s->wait_names = pg_true(r, 0, 11);
     s->receiver = s->in_recovery && pg_true(r, 0, 12);
     s->streaming = pg_true(r, 0, 13);

@@ -4,7 +4,8 @@
  *   fence                        the old primary's database is closed and emptied                     pg_fence_io.c
  *   catchup                      the target has replayed all that the fenced primary wrote            pg_check_io.c
  *   promote                      pg_promote, then the epoch row                                       pg_promote_io.c
- *   test, validate               a write and a read                                                   pg_check_io.c
+ *   test                         a write and a read                                                   pg_check_io.c
+ *   validate                     the same, and rows compared with a sample of before                  pg_validate_io.c
  *   tidy                         what is left to do                                                   pg_check_io.c
  *
  * SQL that makes the role and the tables: docs/actions.md. Facts about the server: PostgreSQL 15, chapters 9.27 (functions),
@@ -65,6 +66,21 @@ static const struct option_row rows[] = {
      .sentence =
          "The application_name under which each region's server follows a primary: us-west-2=west. Without, "
          "replication never counts as synchronous."},
+    {.key = "tables",
+     .type = OPT_LIST,
+     .dflt = "",
+     .reloadable = true,
+     .max = PG_TABLES,
+     .sentence = "For `step = validate`: tables (schema.name, a primary key of one whole number, only "
+                 "appended to) whose "
+                 "rows are sampled before and compared after a move."},
+    {.key = "sample_every",
+     .type = OPT_DURATION,
+     .dflt = "1h",
+     .reloadable = true,
+     .min = INT64_C(60000000000),
+     .max = INT64_C(604800000000000),
+     .sentence = "How old the sample of `tables` may become."},
     {.key = "clear_synchronous",
      .type = OPT_BOOL,
      .dflt = "no",
@@ -171,6 +187,8 @@ static void postgresql_close(struct action_target **tp)
         free(t->regions[i].uri);
         free(t->regions[i].standby);
     }
+    for (size_t i = 0; i < t->n_tables; i++)
+        free(t->tables[i]);
     free_secret(&t->password);
     free(t->service);
     free(t->maintenance);
@@ -202,6 +220,17 @@ static bool copy_regions(const struct section *s, struct action_target *t)
     return true;
 }
 
+static bool copy_tables(const struct section *s, struct action_target *t)
+{
+    for (size_t i = 0; i < option_count(s, "tables") && i < PG_TABLES; i++) {
+        t->tables[i] = option_word_copy(s, "tables", i);
+        if (!t->tables[i])
+            return false;
+        t->n_tables++;
+    }
+    return true;
+}
+
 static struct action_target *postgresql_open(const struct section *s, struct log *log, struct err *e)
 {
     struct action_target *t = calloc(1, sizeof *t);
@@ -219,7 +248,8 @@ static struct action_target *postgresql_open(const struct section *s, struct log
     t->application = option_copy(s, "application_name");
     t->schema = option_copy(s, "schema");
     t->passfile = option_copy(s, "passfile");
-    if (!t->service || !t->maintenance || !t->schema || !copy_regions(s, t)) {
+    t->sample_every = option_span(s, "sample_every");
+    if (!t->service || !t->maintenance || !t->schema || !copy_regions(s, t) || !copy_tables(s, t)) {
         err_set(e, ERR_NOMEM, "no memory for an action");
         postgresql_close(&t);
     } else if (database_of(s, t->database, e) != 0 || action_tls_open(s, &t->tls, e) != 0 ||

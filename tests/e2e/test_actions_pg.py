@@ -370,3 +370,51 @@ def test_what_a_start_refuses(tmp_path):
     assert "another database" in said(good, "maintenance_database = app\n")
     assert "plain name" in said(good, "schema = a.b\n")
     assert "switch" in said(good, step="switch")
+
+
+def test_data_is_compared(pair):
+    pair.east.query("create table orders (id bigserial primary key, what text not null)")
+    pair.east.query("insert into orders (what) select md5(i::text) from generate_series(1, 20000) i")
+    pair.east.query("create table words (w text primary key)")
+    pair.write(tables="public.orders")
+    r = pair.run("validate", "precheck")
+    assert r["class"] == "denied" and "may not read" in r["text"], r
+    pair.east.query("grant select on orders, orders_id_seq, words to securebase")
+    pair.east.caught_up(pair.west)
+    assert pair.run("validate", "precheck")["class"] == "ok"
+    rows = pair.east.query("select of, chunk, low, high, n, at from securebase.sample order by chunk")
+    assert [r[:5] for r in rows] == [("public.orders", i, 1 + 2500 * i, 500 + 2500 * i, 500) for i in range(8)]
+    assert pair.run("validate", "precheck")["class"] == "ok"
+    assert rows == pair.east.query("select of, chunk, low, high, n, at from securebase.sample order by chunk")  # young enough
+    pair.run("gate", "probe")
+    pair.east.query("insert into orders (what) values ('later')")
+    pair.east.caught_up(pair.west)
+    pair.east.crash()
+    assert pair.run("promote", "apply", deadline_ms=20000)["class"] == "ok"
+    r = pair.run("validate", "apply")
+    assert r["class"] == "ok" and "8 runs" in r["text"] and "ms before it was opened" in r["seen"], r
+    assert pair.run("validate", "probe")["class"] == "ok"
+    pair.west.query("select setval('orders_id_seq', 19000)")
+    r = pair.run("validate", "probe")
+    assert r["class"] == "conflict" and "sequence" in r["text"], r
+    pair.west.query("select setval('orders_id_seq', 30000)")
+    pair.west.query("update orders set what = 'x' where id = 2700")
+    pair.west.query("delete from orders where id = 17600")
+    r = pair.run("validate", "probe")
+    assert r["class"] == "conflict" and "2 of 8" in r["text"] and "public.orders" in r["text"], r
+    pair.write(tables="public.words")
+    assert "primary key" in pair.run("validate", "probe")["text"]
+
+
+def test_what_only_the_old_side_has(pair):
+    """An asynchronous standby that was cut off: the old primary comes back with writes beyond the fork, and they are seen."""
+    pair.west.query("alter system set primary_conninfo = ''")
+    pair.west.query("select pg_reload_conf()")
+    wait_for(lambda: not pair.west.query("select 1 from pg_stat_wal_receiver"), why="the walreceiver has ended")
+    pair.east.query("insert into written (n) select generate_series(1, 1000)")
+    assert pair.run("promote", "apply", deadline_ms=20000)["class"] == "ok"
+    assert pair.west.one("select count(*) from written") == 0
+    fork = pair.west.one("select lsn from securebase.epoch")
+    lost = pair.east.one("select (pg_current_wal_flush_lsn() - %s::pg_lsn)::bigint", (fork,))
+    r = pair.run("tidy", "probe")
+    assert r["class"] == "not_applied" and f"{lost} bytes of log beyond the fork" in r["seen"] and lost > 50_000, (r, lost)
