@@ -9,22 +9,14 @@
  * (load-server-state-from-file), or let the configuration follow. As a fence it proves what passes through these load
  * balancers and nothing else, hence `proves`. The token is kept in the process-wide variable proc.securebase_SERVICE, by a
  * command that counts as experimental there: without it nothing is kept. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include "aggregator/actions/action.h"
+#include "aggregator/actions/haproxy.h"
 #include "common/config/copies.h"
 
-enum { SOCKETS = 16, SERVERS = 64, NAME = 128, ANSWER = 256 * 1024, SAID = 160, LOOK_MS = 100 };
+enum { SOCKETS = 16, SERVERS = 64, NAME = 128 };
 
 /* srv_admin_state, src include/haproxy/server-t.h: forced, inherited and resolution's maintenance; forced, inherited drain */
 enum { ADMIN_MAINT = 0x23, ADMIN_DRAIN = 0x18 };
@@ -72,157 +64,6 @@ static const struct option_row rows[] = {
      .reloadable = true,
      .sentence = "As a fence: whether its `ok` to a probe proves that the old region does not write."},
 };
-
-/* ---- one command ---- */
-
-struct talk {
-    struct mono until;
-    char text[ANSWER]; /* the answer, terminated */
-    bool sent;         /* the command may have been read */
-    char why[SAID];
-};
-
-static int left_ms(struct mono until)
-{
-    int64_t ms = span_to_ms(mono_sub(until, clock_mono()));
-
-    return ms < 0 ? 0 : ms > 600000 ? 600000 : (int)ms;
-}
-
-/* An address and a port, "[v6]:port" too, into *sa; its length, or 0. */
-static socklen_t internet(const char *where, struct sockaddr_storage *sa)
-{
-    const char *port = strrchr(where, ':');
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
-                    *found = NULL;
-    char host[64];
-    socklen_t n = 0;
-    bool v6 = where[0] == '[';
-    size_t len = port ? (size_t)(port - where) : 0;
-
-    if (!port || len >= sizeof host || (v6 && (len < 3 || where[len - 1] != ']')))
-        return 0;
-    (void)snprintf(host, sizeof host, "%.*s", (int)(v6 ? len - 2 : len), v6 ? where + 1 : where);
-    if (getaddrinfo(host, port + 1, &hints, &found) != 0)
-        return 0;
-    if (found->ai_addrlen <= sizeof *sa) {
-        memcpy(sa, found->ai_addr, found->ai_addrlen);
-        n = found->ai_addrlen;
-    }
-    freeaddrinfo(found);
-    return n;
-}
-
-static socklen_t address(const char *where, struct sockaddr_storage *sa)
-{
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-
-    if (strncmp(where, "unix:", 5) != 0)
-        return internet(where, sa);
-    if (where[5] != '/' || strlen(where + 5) >= sizeof un.sun_path)
-        return 0;
-    memcpy(un.sun_path, where + 5, strlen(where + 5) + 1);
-    memcpy(sa, &un, sizeof un);
-    return sizeof un;
-}
-
-static bool ready_for(int fd, short what, struct talk *k)
-{
-    struct pollfd p = {.fd = fd, .events = what};
-    int n = poll(&p, 1, left_ms(k->until));
-
-    if (n > 0)
-        return true;
-    (void)snprintf(k->why, sizeof k->why, "%s", n == 0 ? "no answer within the time" : strerror(errno));
-    return false;
-}
-
-static bool fail(struct talk *k, const char *what)
-{
-    (void)snprintf(k->why, sizeof k->why, "%s: %s", what, strerror(errno));
-    return false;
-}
-
-static bool dial(int fd, const struct sockaddr_storage *sa, socklen_t n, struct talk *k)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-
-    if (connect(fd, (const struct sockaddr *)sa, n) == 0)
-        return true;
-    if (errno != EINPROGRESS && errno != EAGAIN)
-        return fail(k, "no connection");
-    if (!ready_for(fd, POLLOUT, k))
-        return false;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error) {
-        errno = error ? error : errno;
-        return fail(k, "no connection");
-    }
-    return true;
-}
-
-static bool say_all(int fd, const char *command, struct talk *k)
-{
-    size_t n = strlen(command);
-
-    while (n) {
-        ssize_t w;
-
-        if (!ready_for(fd, POLLOUT, k))
-            return false;
-        w = send(fd, command, n, MSG_NOSIGNAL);
-        if (w < 0 && errno != EAGAIN && errno != EINTR)
-            return fail(k, "the command");
-        if (w > 0) {
-            k->sent = true;
-            command += w;
-            n -= (size_t)w;
-        }
-    }
-    return true;
-}
-
-/* Until it closes, which it does behind the answer. */
-static bool hear_all(int fd, struct talk *k)
-{
-    size_t n = 0;
-
-    for (;;) {
-        ssize_t r;
-
-        if (!ready_for(fd, POLLIN, k))
-            return false;
-        r = recv(fd, k->text + n, sizeof k->text - 1 - n, 0);
-        if (r < 0 && errno != EAGAIN && errno != EINTR)
-            return fail(k, "the answer");
-        if (r == 0)
-            break;
-        if (r > 0)
-            n += (size_t)r;
-        if (n == sizeof k->text - 1) {
-            (void)snprintf(k->why, sizeof k->why, "the answer is too long");
-            return false;
-        }
-    }
-    k->text[n] = 0;
-    return true;
-}
-
-static bool command(const char *where, const char *text, struct talk *k)
-{
-    struct sockaddr_storage sa = {0};
-    socklen_t n = address(where, &sa);
-    int fd = n ? socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
-    bool ok;
-
-    k->text[0] = k->why[0] = 0;
-    k->sent = false;
-    if (fd < 0)
-        return fail(k, "no socket");
-    ok = dial(fd, &sa, n, k) && say_all(fd, text, k) && hear_all(fd, k);
-    (void)close(fd);
-    return ok;
-}
 
 /* ---- what is true there ---- */
 
@@ -287,7 +128,7 @@ static void read_state(const char *text, const char *name, struct seen *s)
 struct run {
     const struct action_target *t;
     const struct action_order *o;
-    struct talk *k;
+    struct haproxy_talk *k;
     struct action_result *out;
 };
 
@@ -303,7 +144,7 @@ static bool look(struct run *r, const char *where, const char *name, struct seen
     char text[NAME + 32];
 
     (void)snprintf(text, sizeof text, "show servers state %.*s\n", (int)strcspn(name, "/"), name);
-    if (!command(where, text, r->k))
+    if (!haproxy_command(where, text, r->k))
         return trouble(r, where, false);
     read_state(r->k->text, name, s);
     if (!s->known)
@@ -317,7 +158,7 @@ static bool order(struct run *r, const char *where, const char *text)
 {
     size_t n;
 
-    if (!command(where, text, r->k))
+    if (!haproxy_command(where, text, r->k))
         return trouble(r, where, true);
     n = strspn(r->k->text, " \r\n");
     if (!r->k->text[n])
@@ -357,7 +198,7 @@ static bool token_allows(struct run *r, const char *where)
 
     variable(r->o->service, name);
     (void)snprintf(text, sizeof text, "get var %s\n", name);
-    if (!command(where, text, r->k))
+    if (!haproxy_command(where, text, r->k))
         return trouble(r, where, false);
     value = strstr(r->k->text, "value=<");
     if (!value)
@@ -391,7 +232,7 @@ static void put_token(struct run *r, const char *where)
     }
     text[n++] = '\n';
     text[n] = 0;
-    (void)command(where, text, r->k);
+    (void)haproxy_command(where, text, r->k);
 }
 
 /* ---- steps ---- */
@@ -551,7 +392,7 @@ static void precheck(struct run *r)
 static void haproxy_run(const struct action_target *t, const struct action_order *o,
                         struct action_result *out)
 {
-    struct talk *k = calloc(1, sizeof *k);
+    struct haproxy_talk *k = calloc(1, sizeof *k);
     struct run r = {t, o, k, out};
 
     if (!k) {
@@ -582,11 +423,9 @@ static bool is_name(const char *s)
 
 static int haproxy_check(const struct section *s, const char **key, struct err *e)
 {
-    struct sockaddr_storage sa = {0};
-
     *key = "sockets";
     for (size_t i = 0; i < option_count(s, "sockets"); i++)
-        if (!address(option_word(s, "sockets", i), &sa))
+        if (!haproxy_address_ok(option_word(s, "sockets", i)))
             return err_set(e, ERR_CONFIG, "found \"%.80s\", expected unix:/path, or an address and a port",
                            option_word(s, "sockets", i));
     *key = "servers";

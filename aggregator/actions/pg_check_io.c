@@ -1,5 +1,5 @@
 /* The steps that change no role: that the target has everything, that it takes a write, and what is left to do. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * libpq resolves host names by itself and waits for it, so the examples name addresses; the runner's own deadline stands
  * behind. Errors are told with their SQLSTATE even before a session exists (PQERRORS_VERBOSE), since their words depend on
  * the server's language. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <poll.h>
 #include <stdio.h>

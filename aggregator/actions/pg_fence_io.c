@@ -13,7 +13,7 @@
  *
  * The token stands in the comment on the database, behind whatever comment it has: it can be read while nobody can
  * connect. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  * `now() - pg_last_xact_replay_timestamp()` alone is not a lag: it grows while nobody writes. What has been received counts
  * as safe though it is not replayed yet, since a promotion replays all of it first. Without any such moment there is no
  * figure: a missing lag is never 0. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 static int64_t later(int64_t a, int64_t b)
 {

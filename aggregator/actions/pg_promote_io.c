@@ -6,7 +6,7 @@
  *
  * The fence of a planned move closes the service's database by its catalogue, which is replicated: the standby comes up
  * closed, and is opened here. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Texts of PostgreSQL that we read and write: the mark on a database, the list of standbys to wait for. Pure. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <stdio.h>
 #include <stdlib.h>

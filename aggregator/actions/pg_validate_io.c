@@ -6,7 +6,7 @@
  * are read in the target: they are the same unless rows were lost, damaged, or changed by the application since, so the
  * tables to name are those to which it only appends. Besides: each key's sequence has to be ahead of the highest key, and the
  * heartbeat says how much time is missing. */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@
  *
  * SQL that makes the role and the tables: docs/actions.md. Facts about the server: PostgreSQL 15, chapters 9.27 (functions),
  * 27.4 (standbys), 28.2 (views). */
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 #include "common/config/copies.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "aggregator/actions/pg_private.h"
+#include "aggregator/actions/pg.h"
 
 enum { NOW = 1000000 };
 

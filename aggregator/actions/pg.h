@@ -2,8 +2,8 @@
  *
  * A server is looked at through the service's database. While that database is closed (the fence of a planned move
  * closes it, and the closing is replicated to the standby) through the maintenance database: `closed` says so. */
-#ifndef SB_ACTIONS_PG_PRIVATE_H
-#define SB_ACTIONS_PG_PRIVATE_H
+#ifndef SB_ACTIONS_PG_H
+#define SB_ACTIONS_PG_H
 
 #include <libpq-fe.h>
 
