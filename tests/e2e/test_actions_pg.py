@@ -11,22 +11,34 @@ import postgres
 from support import BUILD, wait_for
 
 
-class Pair:
-    """east is the primary, west its standby; both made anew for each test from one copy."""
+@pytest.fixture(scope="module")
+def template():
+    """A pair that has streamed once, and is stopped: what each test begins with a copy of."""
+    east, west = postgres.Server("east").initialise().start(), postgres.Server("west")
+    postgres.make_service(east)
+    east.query("create table written (n bigint primary key, at timestamptz default clock_timestamp())")
+    east.query("alter table written owner to app_owner")
+    east.query(f"alter role app_owner password '{postgres.PASSWORD}'")
+    west.follow(east).start()
+    wait_for(lambda: east.query("select state from pg_stat_replication") == [("streaming",)], why="it streams")
+    east.stop()
+    west.stop()
+    yield east, west
+    east.discard()
+    west.discard()
 
-    def __init__(self, folder, synchronous=False):
+
+class Pair:
+    """east is the primary, west its standby."""
+
+    def __init__(self, folder, template, synchronous=False):
         self.folder = str(folder)
-        options = {"synchronous_standby_names": "west"} if synchronous else {}
-        self.east = postgres.Server("east").initialise().start()
-        self.west = postgres.Server("west")
-        postgres.make_service(self.east)
-        self.east.query("create table written (n bigint primary key, at timestamptz default clock_timestamp())")
-        self.east.query("alter table written owner to app_owner")
-        self.east.query(f"alter role app_owner password '{postgres.PASSWORD}'")
-        self.west.follow(self.east).start()
-        for key, value in options.items():
-            self.east.query(f"alter system set {key} = '{value}'")
-        self.east.query("select pg_reload_conf()")
+        self.east, self.west = postgres.Server("east").copy(template[0]), postgres.Server("west").copy(template[1])
+        if synchronous:
+            self.east.configure(synchronous_standby_names="west")
+        self.west.point(self.east)
+        self.east.start()
+        self.west.start()
         wait_for(lambda: self.east.query("select state from pg_stat_replication") == [("streaming",)], why="it streams")
         self.path = os.path.join(self.folder, "actions.ini")
         self.secret = os.path.join(self.folder, "password")
@@ -57,15 +69,15 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path):
-    p = Pair(tmp_path)
+def pair(tmp_path, template):
+    p = Pair(tmp_path, template)
     yield p
     p.discard()
 
 
 @pytest.fixture
-def synchronous(tmp_path):
-    p = Pair(tmp_path, synchronous=True)
+def synchronous(tmp_path, template):
+    p = Pair(tmp_path, template, synchronous=True)
     yield p
     p.discard()
 
