@@ -124,14 +124,25 @@ bool fo_recovered(const struct fo_turn *t)
            !fo_bit(y->doubt, p->from) && !fo_bit(y->gray, p->from) && !t->s->tilted;
 }
 
+/* Boot ms: the fence ended the loss, not later than when this state was entered, or when a holder before us said so. */
+static int64_t fenced_by(const struct fo_turn *t)
+{
+    const struct fo *s = t->s;
+    int64_t said = s->record.plan.fenced_at, at = t->now;
+
+    if (s->state == FO_S_LASTLOOK)
+        at = s->entered;
+    if (s->record.plan.fenced != 0 && said != 0 && said <= t->wall && t->now - (t->wall - said) < at)
+        at = t->now - (t->wall - said);
+    return at;
+}
+
 fo_reasons fo_last_look(const struct fo_turn *t)
 {
     const struct fo *s = t->s;
     const struct fo_plan *p = &s->record.plan;
     bool blind =
         t->c->gray_auto && !fo_bit(s->tally.up, p->from); /* begun for gray: fenced, nothing is seen of it */
-    /* the fence ended the loss: not later than when this state was entered */
-    int64_t fenced_at = s->state == FO_S_LASTLOOK ? s->entered : t->now;
     fo_reasons r = fo_gates(s, t->c, (enum fo_kind)p->kind, p->to, p->accepted_loss_ms, t->now, t->wall);
     fo_reasons bind = FO_BIT(FO_R_QUORUM) | FO_BIT(FO_R_FAIL_STATIC) | FO_BIT(FO_R_LEASE) |
                       FO_BIT(FO_R_STORE) | FO_BIT(FO_R_TILT) | FO_BIT(FO_R_PROMISED) | FO_BIT(FO_R_LOCKED) |
@@ -143,7 +154,7 @@ fo_reasons fo_last_look(const struct fo_turn *t)
         bind |= FO_BIT(FO_R_MAINTENANCE);
     if (p->kind == FO_DRILL)
         bind |= FO_BIT(FO_R_BLOCKING_ALARM);
-    return (r & bind) | fo_loss_may(s, t->c, p->to, p->accepted_loss_ms, fenced_at);
+    return (r & bind) | fo_loss_may(s, t->c, p->to, p->accepted_loss_ms, fenced_by(t));
 }
 
 bool fo_validating(const struct fo_turn *t)
@@ -260,7 +271,7 @@ static void write_step(struct fo_turn *t, enum plan_step step)
         r->left = (uint8_t)(r->plan.automatic ? r->left | 1U << r->plan.from : 0);
     }
     if (step == STEP_PROMOTE && !t->s->record.plan.past_no_return)
-        r->plan.loss_ms = fo_loss(t->s, t->c, r->plan.to, t->s->entered);
+        r->plan.loss_ms = fo_loss(t->s, t->c, r->plan.to, fenced_by(t));
     if (step >= STEP_WARM)
         stamp(&r->plan.writable_at, t->wall);
     if (step >= STEP_SWITCH)

@@ -26,6 +26,9 @@ struct rig {
     uint64_t rev, lease_rev;
     bool known, away, held_by_other, lose_next_answer, conflict_next;
     int stores;
+    int die_at_store, die_at_action; /* the process ends when that one has been done; 0 never */
+    bool dead, die_undone;           /* … or asked for, and not done */
+    int actions_begun;
     /* what voters see */
     uint8_t verdict[FO_REGIONS];
     bool gray[FO_REGIONS], silent[FO_VOTERS], tilted[FO_VOTERS], muted;
@@ -113,6 +116,8 @@ static inline void rig_store(struct rig *w, const struct fo_effect *d)
         e.u.stored.what = w->lose_next_answer ? FO_STORED_UNKNOWN : FO_STORED_OK;
         w->lose_next_answer = false;
     }
+    if (w->stores == w->die_at_store)
+        w->dead = true; /* committed, and nobody heard */
     rig_event(w, &e);
 }
 
@@ -149,6 +154,12 @@ static inline void rig_action(struct rig *w, const struct fo_effect *d)
     if (w->first_op[i] < 0)
         w->first_op[i] = d->op;
     w->effect_at = w->now;
+    if (++w->actions_begun == w->die_at_action) {
+        w->dead = true;
+        if (!w->die_undone)
+            (void)rig_truth(w, i, d->op);
+        return;
+    }
     if (w->mute[i])
         return;
     e.u.action.action = i;
@@ -179,6 +190,8 @@ static inline void rig_event(struct rig *w, struct fo_event *e)
 {
     struct fo_effects out;
 
+    if (w->dead)
+        return;
     fo_step(&w->s, &w->c, e, &out);
     assert_int_equal(out.lost, 0);
     for (uint32_t i = 0; i < out.n; i++) {
@@ -195,7 +208,7 @@ static inline void rig_event(struct rig *w, struct fo_event *e)
             w->answers++;
         }
     }
-    for (uint32_t i = 0; i < out.n; i++) {
+    for (uint32_t i = 0; i < out.n && !w->dead; i++) {
         const struct fo_effect *d = &out.v[i];
 
         switch (d->kind) {
@@ -372,6 +385,7 @@ static inline void rig_times(struct fo_times *t)
 
 static inline void rig_restart(struct rig *w)
 {
+    w->dead = false;
     fo_init(&w->s, &w->c, w->now, 42);
 }
 
