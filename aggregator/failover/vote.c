@@ -106,6 +106,15 @@ static struct runs runs_of(const struct vote_region *r, const struct vote_config
 
 /* ---- the silence of peers ---- */
 
+static void push(struct vote_beat *b, int64_t gap)
+{
+    b->gap[b->at] = (int32_t)(gap < RUN_MOST ? gap : RUN_MOST);
+    b->at = (uint8_t)((b->at + 1) % VOTE_GAPS);
+    b->n = (uint8_t)(b->n + (b->n < VOTE_GAPS));
+}
+
+/* How often peers speak is agreed, so that the first word is enough to expect the next one: a region that dies soon after our
+ * own start is missed all the same. */
 void voter_beat(struct voter *v, const struct vote_config *c, uint8_t region, uint8_t peer, int64_t now)
 {
     int64_t usual = c->beat_ms > 0 ? c->beat_ms : c->tick_ms, gap;
@@ -116,11 +125,10 @@ void voter_beat(struct voter *v, const struct vote_config *c, uint8_t region, ui
     b = &v->region[region].beat[peer];
     gap = now - b->last;
     gap = gap < usual ? usual : gap > 2 * usual ? 2 * usual : gap;
-    if (b->last) {
-        b->gap[b->at] = (int32_t)(gap < RUN_MOST ? gap : RUN_MOST);
-        b->at = (uint8_t)((b->at + 1) % VOTE_GAPS);
-        b->n = (uint8_t)(b->n + (b->n < VOTE_GAPS));
-    }
+    if (b->last)
+        push(b, gap);
+    for (int i = 0; b->last == 0 && i < GAPS_LEAST; i++)
+        push(b, usual);
     b->last = now;
 }
 
@@ -172,7 +180,7 @@ int32_t vote_phi(const struct vote_beat *b, int64_t now)
 }
 
 struct beats {
-    bool heard, silent; /* neither: no peer has been heard for long enough */
+    bool heard, silent; /* neither: no peer was ever heard */
 };
 
 /* A peer that was never heard says nothing at first; after twelve ticks without a word it is silent: else a voter that was

@@ -393,6 +393,12 @@ static void absent_classes(void **state)
     seconds(&w, 20);
     assert_int_equal(w.vote.verdict[EAST], FO_DOWN);
     assert_int_equal(w.vote.classes[EAST], FO_PROBES | FO_HEARTBEAT);
+    world_new(&w); /* heard once: it is missed */
+    voter_beat(&w.v, &w.c, EAST, 0, w.now);
+    w.beat[EAST] = false;
+    fail_probes(&w, false);
+    seconds(&w, 20);
+    assert_int_equal(w.vote.verdict[EAST], FO_DOWN);
     world_new(&w); /* strange indices are nobody's */
     voter_probe(&w.v, &w.c, 200, 0, false, w.now);
     voter_probe(&w.v, &w.c, 0, 200, false, w.now);
