@@ -14,7 +14,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "aggregator/actions/action.h"
+#include "aggregator/actions/order.h"
 #include "common/config/copies.h"
 #include "common/daemon/child.h"
 
@@ -88,47 +88,7 @@ static struct action_target *command_open(const struct section *s, struct log *l
     return t;
 }
 
-/* ---- the order ---- */
-
-/* 64-bit figures are texts, as in every JSON of ours that machines read. */
-static char *order_json(const struct action_target *t, const struct action_order *o)
-{
-    cJSON *j = cJSON_CreateObject();
-    char token[64], when[WALL_TEXT], *text;
-
-    (void)snprintf(token, sizeof token, "%llu.%llu", (unsigned long long)o->token.store,
-                   (unsigned long long)o->token.rev);
-    cJSON_AddStringToObject(j, "op", action_op_name(o->op));
-    cJSON_AddStringToObject(j, "action", t->name ? t->name : "");
-    cJSON_AddStringToObject(j, "service", o->service);
-    cJSON_AddStringToObject(j, "from", o->from);
-    cJSON_AddStringToObject(j, "to", o->to);
-    cJSON_AddStringToObject(j, "plan", o->plan);
-    cJSON_AddNumberToObject(j, "epoch", o->epoch);
-    cJSON_AddStringToObject(j, "token", token);
-    cJSON_AddStringToObject(j, "key", o->key);
-    cJSON_AddBoolToObject(j, "planned", o->planned);
-    cJSON_AddBoolToObject(j, "drill", o->drill);
-    cJSON_AddBoolToObject(j, "accept_loss", o->accept_loss);
-    cJSON_AddNumberToObject(j, "deadline_ms", (double)span_to_ms(o->deadline));
-    cJSON_AddStringToObject(j, "time", wall_text(o->now, when));
-    text = cJSON_PrintUnformatted(j);
-    cJSON_Delete(j);
-    return text;
-}
-
 /* ---- the answer ---- */
-
-static bool class_by_name(const char *name, enum action_class *out)
-{
-    for (int c = 0; name && c < ACTION_CLASSES; c++) {
-        if (strcmp(action_class_name((enum action_class)c), name) == 0) {
-            *out = (enum action_class)c;
-            return true;
-        }
-    }
-    return false;
-}
 
 static enum action_class by_status(const struct child_result *r, bool change)
 {
@@ -160,50 +120,6 @@ static cJSON *answer_json(const char *said, size_t n)
     return NULL;
 }
 
-static const char *text_of_key(const cJSON *j, const char *key)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
-}
-
-static bool whole(const cJSON *j, const char *key, int64_t *out)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, key);
-
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0) || v->valuedouble > 1e15)
-        return false;
-    *out = (int64_t)v->valuedouble;
-    return true;
-}
-
-static bool yes(const cJSON *j, const char *key)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, key));
-}
-
-static void read_answer(const cJSON *j, int status, struct action_result *out)
-{
-    const char *class = text_of_key(j, "class"), *text = text_of_key(j, "text"),
-               *seen = text_of_key(j, "seen"), *token = text_of_key(j, "token");
-    char mark[80];
-    uint32_t epoch;
-
-    if (status == 0 && class && !class_by_name(class, &out->class)) {
-        action_say(out, ACTION_DENIED, "it said a class that there is not: \"%.40s\"", class);
-        return;
-    }
-    if (text)
-        action_say(out, out->class, "%s", text);
-    if (seen)
-        action_seen(out, "%s", seen);
-    (void)snprintf(mark, sizeof mark, "token=%.60s", token ? token : "");
-    (void)action_mark_parse(mark, &epoch, &out->found);
-    out->have_lag = whole(j, "lag_ms", &out->lag_ms);
-    (void)whole(j, "lag_age_ms", &out->lag_age_ms);
-    out->synchronous = yes(j, "synchronous");
-    out->receiving = yes(j, "receiving");
-    out->writable = yes(j, "writable");
-}
-
 static void judge(const struct child_result *r, const char *said, bool change, struct action_result *out)
 {
     enum action_class class = by_status(r, change);
@@ -223,7 +139,7 @@ static void judge(const struct child_result *r, const char *said, bool change, s
     else
         action_say(out, class, "exit status %d%s%.*s", r->status, quoted ? ": " : "", quoted, said);
     if (j && !r->late && r->status >= 0)
-        read_answer(j, r->status, out);
+        order_answer(j, r->status == 0, out);
     cJSON_Delete(j);
 }
 
@@ -231,7 +147,7 @@ static void command_run(const struct action_target *t, const struct action_order
                         struct action_result *out)
 {
     struct child_order c = {.argv = t->argv, .user = &t->user, .no_new_privs = true, .deadline = o->deadline};
-    char *said = malloc(SAID_MOST), *json = order_json(t, o);
+    char *said = malloc(SAID_MOST), *json = order_json(o, t->name);
     struct child_result r;
 
     if (!said || !json) {

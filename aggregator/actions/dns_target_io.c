@@ -218,7 +218,8 @@ void dns_agree(const struct dns_agreement *a, struct action_result *out)
         enum action_class c =
             dns_state_read(&a->servers[i], a->place, i == 0 ? a->key : NULL, a->udp, i >= a->n_own,
                            dns_share(a->until, (int)(a->n - i) + 1), &s, why);
-        bool have = c == ACTION_OK && dns_has(&s, a->want, a->order);
+        bool have =
+            c == ACTION_OK && (a->unmarked ? dns_same(s.records, a->want) : dns_has(&s, a->want, a->order));
         char *list = c == ACTION_OK ? old : silent;
         size_t n = strlen(list);
 
@@ -230,7 +231,7 @@ void dns_agree(const struct dns_agreement *a, struct action_result *out)
             (void)snprintf(list + n, 160 - n, "%s%s", n ? " " : "", text);
         if (c == ACTION_OK && (i == 0 || !have))
             dns_see(&s, a->place, out);
-        if (c == ACTION_OK && s.epoch > a->order->epoch)
+        if (c == ACTION_OK && !a->unmarked && s.epoch > a->order->epoch)
             action_say(out, ACTION_CONFLICT, "%s: a later move stands there", text);
         dns_state_free(&s);
         if (out->class == ACTION_CONFLICT)

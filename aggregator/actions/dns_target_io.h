@@ -43,6 +43,7 @@ struct dns_agreement {
     bool udp;
     const struct dns_place *place;
     const ldns_rr_list *want; /* NULL: the mark alone */
+    bool unmarked;            /* the values alone are looked at: nobody writes a mark */
     const struct action_order *order;
     struct mono until;
 };

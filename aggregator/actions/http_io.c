@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/config/copies.h"
 #include "common/config/text.h"
+#include "common/net/host.h"
 #include "common/net/retry_after.h"
 #include "common/net/x509.h"
 
@@ -31,6 +33,14 @@ void action_tls_close(struct action_tls *t)
     free(t->cert);
     free(t->key);
     *t = (struct action_tls){0};
+}
+
+int action_secret_url_check(const char *url, struct err *e)
+{
+    return strncasecmp(url, "https://", 8) == 0 || host_url_is_loopback(url)
+               ? 0
+               : err_set(e, ERR_CONFIG, "found \"%.80s\", expected https://, since a secret is sent there",
+                         url);
 }
 
 struct waiting {

@@ -33,6 +33,9 @@ struct action_tls { /* owned texts */
 int action_tls_open(const struct section *s, struct action_tls *t, struct err *e); /* reads the rows above */
 void action_tls_close(struct action_tls *t);
 
+/* ERR_CONFIG unless a secret may go to this address: https, or this machine. */
+int action_secret_url_check(const char *url, struct err *e);
+
 struct action_answer {
     struct http_result http; /* its texts and its body live in the arena */
 };

@@ -89,6 +89,9 @@ static int powerdns_check(const struct section *s, const char **key, struct err 
     if (!t)
         return e->code;
     powerdns_close(&t);
+    *key = "url";
+    if (action_secret_url_check(option_word(s, "url", 0), e) != 0)
+        return ERR_CONFIG;
     *key = "api_key";
     if (!option_set(s, "api_key"))
         return err_set(e, ERR_CONFIG, "an action of this type needs it");
@@ -381,8 +384,11 @@ static void probe(struct job *j)
 
 static void verify(struct job *j)
 {
+    bool has;
+
     probe(j);
-    if (j->out->class == ACTION_OK && j->t->n_servers)
+    has = j->out->class == ACTION_OK;
+    if (has && j->t->n_servers)
         dns_agree(&(struct dns_agreement){.servers = j->t->servers,
                                           .n = j->t->n_servers,
                                           .n_own = j->t->n_servers,
@@ -391,6 +397,8 @@ static void verify(struct job *j)
                                           .order = j->o,
                                           .until = j->until},
                   j->out);
+    if (has && j->out->class == ACTION_NOT_APPLIED)
+        j->out->class = ACTION_PROGRESS;
 }
 
 /* The key of the API may do everything or nothing: that it reads says that it writes. */

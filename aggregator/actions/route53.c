@@ -3,8 +3,8 @@
  *
  * The API that changes records lives in one region of AWS; in December 2021 changes failed for seven hours while answers went
  * on. Where the primary is there, put `inverted-health` or a routing control before this, and this into the step tidy. A change
- * is taken at once and on all servers usually within a minute: apply waits for that as long as its time allows, then says
- * `progress`; verify asks the zone's name servers themselves when `agree` names them. Routing policies and health checks are
+ * is taken at once and on all servers usually within a minute: apply waits for that as long as its time allows;
+ * verify asks the zone's name servers themselves when `agree` names them. Routing policies and health checks are
  * not moved: a set that has them is refused. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,7 +358,7 @@ static void wait_in_sync(struct job *j, const struct xml *answer)
     id = id && strncmp(id, "/change/", 8) == 0 ? id + 8 : id;
     if (!id || strlen(id) > 64 ||
         id[strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")]) {
-        action_say(j->out, ACTION_PROGRESS, "taken; the answer has no id to ask for");
+        action_say(j->out, ACTION_OK, "taken; the answer has no id to ask for");
         return;
     }
     (void)snprintf(path, sizeof path, "/2013-04-01/change/%s", id);
@@ -366,7 +366,7 @@ static void wait_in_sync(struct job *j, const struct xml *answer)
         struct timespec nap = {.tv_sec = pause};
 
         if (left(j).ns < span_s(pause + 1).ns) {
-            action_say(j->out, ACTION_PROGRESS, "taken, change %s; not yet on all servers", id);
+            action_say(j->out, ACTION_OK, "taken, change %s; not yet on all servers", id);
             return;
         }
         (void)nanosleep(&nap, NULL);
@@ -452,8 +452,11 @@ static void probe(struct job *j)
 
 static void verify(struct job *j)
 {
+    bool has;
+
     probe(j);
-    if (j->out->class == ACTION_OK && j->t->n_servers)
+    has = j->out->class == ACTION_OK;
+    if (has && j->t->n_servers)
         dns_agree(&(struct dns_agreement){.servers = j->t->servers,
                                           .n = j->t->n_servers,
                                           .n_own = j->t->n_servers,
@@ -461,6 +464,8 @@ static void verify(struct job *j)
                                           .order = j->o,
                                           .until = j->until},
                   j->out);
+    if (has && j->out->class == ACTION_NOT_APPLIED)
+        j->out->class = ACTION_PROGRESS;
 }
 
 /* Whether a protection forbids changes of a set; true: the result says so. */
