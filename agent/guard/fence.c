@@ -128,30 +128,68 @@ bool hba_is_cut(struct bytes file)
     return file.n > n && memcmp(file.p, FENCE_HBA_MARK, n) == 0 && file.p[n] == '\n';
 }
 
-/* Whether the line lets replication in, and nothing else: `all` does not include it (PostgreSQL's manual, 21.1). */
-static bool of_replication(struct bytes line)
+/* Whether a field of a rule, a list with commas in it, names one of two words. */
+static bool has_name(const char *field, const char *one, const char *other)
 {
-    char type[32], database[256];
+    for (const char *p = field; *p;) {
+        size_t n = strcspn(p, ","), quoted = n > 1 && *p == '"' && p[n - 1] == '"';
+
+        if ((n == strlen(one) && strncmp(p, one, n) == 0) ||
+            (n == strlen(other) && strncmp(p, other, n) == 0) ||
+            (quoted && n - 2 == strlen(other) && strncmp(p + 1, other, n - 2) == 0))
+            return true;
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+/* What stands behind the first n words of a line. */
+static struct bytes behind(struct bytes line, size_t n)
+{
+    size_t at = 0;
+
+    for (; n; n--) {
+        while (at < line.n && (line.p[at] == ' ' || line.p[at] == '\t'))
+            at++;
+        while (at < line.n && line.p[at] != ' ' && line.p[at] != '\t')
+            at++;
+    }
+    return (struct bytes){line.p + at, line.n - at};
+}
+
+/* `all` does not include replication (PostgreSQL's manual, 21.1). */
+static void keep_rule(struct bytes line, const char *const *keep, size_t n_keep, struct buf *out)
+{
+    char type[32], database[256], user[256];
+    struct bytes rest = behind(line, 3);
 
     word(line, 0, type, sizeof type);
     word(line, 1, database, sizeof database);
-    return (strcmp(type, "local") == 0 || strncmp(type, "host", 4) == 0) &&
-           strcmp(database, "replication") == 0;
+    word(line, 2, user, sizeof user);
+    if (strcmp(type, "local") != 0 && strncmp(type, "host", 4) != 0)
+        return;
+    if (strcmp(database, "replication") == 0) {
+        buf_put(out, line.p, line.n);
+        buf_str(out, "\n");
+    }
+    for (size_t i = 0; i < n_keep && has_name(database, "all", "postgres"); i++) {
+        if (!has_name(user, "all", keep[i]))
+            continue;
+        buf_fmt(out, "%s postgres \"%s\"", type, keep[i]);
+        buf_put(out, rest.p, rest.n);
+        buf_str(out, "\n");
+    }
 }
 
-int hba_cut(struct bytes file, const char *owner, struct buf *out)
+int hba_cut(struct bytes file, const char *owner, const char *const *keep, size_t n_keep, struct buf *out)
 {
     struct bytes line;
     size_t at = 0;
 
     buf_fmt(out, "%s\n", FENCE_HBA_MARK);
     buf_fmt(out, "local all \"%s\" peer\n", owner);
-    while (next_line(file, &at, &line)) {
-        if (!of_replication(line))
-            continue;
-        buf_put(out, line.p, line.n);
-        buf_str(out, "\n");
-    }
+    while (next_line(file, &at, &line))
+        keep_rule(line, keep, n_keep, out);
     buf_str(out, "local all all reject\nhost all all all reject\n");
     return out->full ? ERR_LIMIT : 0;
 }

@@ -50,11 +50,12 @@ struct postmaster {
 };
 int postmaster_read(struct bytes file, struct postmaster *out);
 
-/* A pg_hba.conf by which only `owner` gets in by the unix socket, and whoever replicates as before. */
+/* A pg_hba.conf by which only `owner` gets in by the unix socket, whoever replicates as before, and the roles of `keep` into
+ * the database postgres by those of the old rules that let them in there. */
 #define FENCE_HBA_MARK                                                                                       \
     "# securebase-guard: the service is fenced; the file before is beside this one, .securebase"
 bool hba_is_cut(struct bytes file);
-int hba_cut(struct bytes file, const char *owner, struct buf *out);
+int hba_cut(struct bytes file, const char *owner, const char *const *keep, size_t n_keep, struct buf *out);
 
 /* A connection's first message (protocol 3.0), and whether the first answer to it says that pg_hba.conf lets nobody in: an
  * ErrorResponse of SQLSTATE 28000 from ClientAuthentication. Anything else, a demand for a password too, is false. */

@@ -35,7 +35,8 @@
 enum { FILE_MOST = 1 << 20, SAID = 2048, PAUSE_MS = 20 };
 
 struct cluster {
-    const char *data;
+    const char *data, *keep[FENCE_KEEP];
+    size_t n_keep;
     char hba[PATH_MAX], bin[PATH_MAX / 2], owner[128];
     bool runs;
     struct postmaster p;
@@ -167,6 +168,10 @@ static int find(const struct guard_settings *s, struct cluster *c, struct err *e
     int rc;
 
     c->data = option_text(s->section, "postgresql");
+    while (c->n_keep < FENCE_KEEP && c->n_keep < option_count(s->section, "postgresql_keep")) {
+        c->keep[c->n_keep] = option_word(s->section, "postgresql_keep", c->n_keep);
+        c->n_keep++;
+    }
     if ((rc = become(c->data, c->owner, e)) != 0)
         return rc;
     (void)snprintf(path, sizeof path, "%s%s", hba ? hba : c->data, hba ? "" : "/pg_hba.conf");
@@ -216,7 +221,7 @@ static int cut(const struct cluster *c, struct err *e)
     rc = read_file(c->hba, &old, e);
     if (rc == 0 && !hba_is_cut(buf_bytes(&old))) {
         rc = put_file(before, buf_bytes(&old), e);
-        if (rc == 0 && hba_cut(buf_bytes(&old), c->owner, &fresh) != 0)
+        if (rc == 0 && hba_cut(buf_bytes(&old), c->owner, c->keep, c->n_keep, &fresh) != 0)
             rc = err_set(e, ERR_LIMIT, "%s is too large", c->hba);
         if (rc == 0)
             rc = put_file(c->hba, buf_bytes(&fresh), e);
@@ -373,18 +378,20 @@ static unsigned end_connecting(const struct cluster *c, int64_t ticks)
     return n;
 }
 
-/* Sessions of clients beside our own, ended or only counted. */
+/* Sessions of clients beside our own and those of the kept roles, ended or only counted. */
 static int sessions(const struct cluster *c, bool end, const struct fence_order *o, long *n, struct err *e)
 {
-    static const char count[] =
-        "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> "
-        "pg_backend_pid()";
-    static const char kill_all[] =
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where backend_type = "
-        "'client backend' and pid <> pg_backend_pid()";
-    char said[SAID], *rest;
-    int rc = ask(c, end ? kill_all : count, o, said, e);
+    char said[SAID], roles[FENCE_KEEP * (GUARD_NAME + 1) + 1] = "", sql[1024], *rest;
+    size_t at = 0;
+    int rc;
 
+    for (size_t i = 0; i < c->n_keep; i++)
+        at += (size_t)snprintf(roles + at, sizeof roles - at, "%s%s", i ? "," : "", c->keep[i]);
+    (void)snprintf(sql, sizeof sql,
+                   "select count(%s) from pg_stat_activity where backend_type = 'client backend' and pid <> "
+                   "pg_backend_pid() and not (datname = 'postgres' and usename = any ('{%s}'))",
+                   end ? "pg_terminate_backend(pid)" : "*", roles);
+    rc = ask(c, sql, o, said, e);
     *n = rc == 0 ? strtol(said, &rest, 10) : -1;
     return rc == 0 && (rest == said || *rest) ? err_set(e, ERR_MALFORMED, "psql: %.200s", said) : rc;
 }

@@ -76,6 +76,13 @@ static const struct option_row rows[] = {
      .dflt = "cut",
      .sentence =
          "cut: only its own superuser on this host and replication get in; stop: it is stopped at once."},
+    {.key = "postgresql_keep",
+     .type = OPT_LIST,
+     .dflt = "",
+     .max = FENCE_KEEP,
+     .sentence = "With postgresql: roles that a cut still lets into the database postgres, as its rules "
+                 "before did: that "
+                 "of the aggregators' [action] of type postgresql."},
     {.key = "postgresql_hba",
      .type = OPT_PATH,
      .sentence = "With postgresql: its pg_hba.conf; absent: that in the data folder."},
@@ -273,6 +280,12 @@ static int check_fences(const struct section *s, struct buf *report, struct err 
     for (size_t i = 0; i < 2; i++)
         if (option_set(s, of_postgresql[i]) && !option_set(s, "postgresql"))
             rc = config_complain(report, s, of_postgresql[i], e, "goes with postgresql");
+    for (size_t i = 0; i < option_count(s, "postgresql_keep"); i++)
+        if (!guard_name_ok(option_word(s, "postgresql_keep", i)) || !option_set(s, "postgresql"))
+            rc = config_complain(
+                report, s, "postgresql_keep", e,
+                "found \"%.80s\", expected roles of letters, digits, '.', '_' and '-', with postgresql",
+                option_word(s, "postgresql_keep", i));
     for (size_t i = 0; i < 3; i++)
         if (check_command(s, commands[i], report, e) != 0)
             rc = ERR_CONFIG;

@@ -7,7 +7,7 @@
 
 extern const struct section_row guard_section; /* [guard NAME] */
 
-enum { GUARDS_MOST = 16, FENCE_WORDS = 32 };
+enum { GUARDS_MOST = 16, FENCE_WORDS = 32, FENCE_KEEP = 8 };
 
 enum fence_kind { FENCE_UNIT, FENCE_HAPROXY, FENCE_POSTGRESQL, FENCE_COMMAND, FENCE_KINDS };
 const char *fence_kind_name(enum fence_kind k); /* the key that configures it */

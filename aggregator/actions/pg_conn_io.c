@@ -180,7 +180,7 @@ bool pg_reach(struct pg *p, const struct action_target *t, const char *region, s
 {
     if (pg_connect(p, t, region, NULL, until))
         return true;
-    if (p->fault != PG_CLOSED)
+    if (p->fault != PG_CLOSED && strcmp(p->state, "28000") != 0) /* the latter: a guard's cut (agent/guard) */
         return false;
     pg_close(p);
     if (!pg_connect(p, t, region, t->maintenance, until))

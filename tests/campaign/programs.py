@@ -103,7 +103,7 @@ class Programs:
         ])
 
     def guard(self, place):
-        return {"type": "postgresql", "hba": f"{self.lab.databases[place.name].data}/pg_hba.conf"}
+        return {"postgresql": self.lab.databases[place.name].data, "postgresql_keep": "securebase"}
 
     def write(self):
         self.certificates()

@@ -185,7 +185,8 @@ class Postgres:
 
     def connect(self, **more):
         import psycopg2
-        return psycopg2.connect(host="127.0.0.1", port=self.port, user=self.user, dbname="postgres", connect_timeout=3, **more)
+        return psycopg2.connect(**{"host": "127.0.0.1", "port": self.port, "user": self.user, "dbname": "postgres",
+                                   "connect_timeout": 3, **more})
 
     def sql(self, text):
         """By the superuser over the unix socket, which a cut leaves open: the lines that it says."""

@@ -402,8 +402,11 @@ def never_after(writer, db, moment):
 
 def test_postgresql_is_cut(says, guarded, postgres):
     a, = says(serve(4))
-    agent = guarded([a], {"postgresql": postgres.data})
+    postgres.sql("create role securebase login")
+    agent = guarded([a], {"postgresql": postgres.data, "postgresql_keep": "securebase"})
     wait_for(serving(agent))
+    looks = postgres.connect(user="securebase")
+    looks.autocommit = True
     writer = Writer(postgres)
     writer.start()
     wait_for(lambda: len(writer.acked) > 50)
@@ -417,6 +420,10 @@ def test_postgresql_is_cut(says, guarded, postgres):
                         f"host=127.0.0.1 port={postgres.port} user={postgres.user} dbname=postgres replication=true", "-c",
                         "IDENTIFY_SYSTEM"], capture_output=True, text=True, check=False)
     assert r.returncode == 0, r.stderr
+    # and who has to see how far the log has come is neither sent away nor kept out
+    with looks.cursor() as k:
+        k.execute("select pg_current_wal_lsn()")
+    postgres.connect(user="securebase").close()
     never_after(writer, postgres, moment)
     # and it may again
     a.answer = serve(6)

@@ -34,13 +34,14 @@ static void haproxy(struct bytes in)
 
 static void postgresql(struct bytes in)
 {
+    static const char *const keep[] = {"securebase"};
     struct postmaster p;
     struct buf b;
 
     (void)pg_refused(in);
     (void)postmaster_read(in, &p);
     buf_init(&b, NULL, 1 << 20);
-    if (hba_cut(in, "postgres", &b) == 0 && !hba_is_cut(buf_bytes(&b)))
+    if (hba_cut(in, "postgres", keep, 1, &b) == 0 && !hba_is_cut(buf_bytes(&b)))
         abort();
     buf_free(&b);
 }

@@ -638,6 +638,7 @@ static void postgresql_files(void **state)
         "# a comment\nlocal all all peer\nhost all all 0.0.0.0/0 scram-sha-256\n"
         "hostssl\treplication repl 10.0.0.0/8 scram-sha-256\nlocal replication all peer\n"
         "hostnossl all,replication all 10.0.0.0/8 md5";
+    static const char *const keep[] = {"securebase"};
     struct postmaster p;
     struct buf b;
 
@@ -653,12 +654,26 @@ static void postgresql_files(void **state)
     assert_int_not_equal(postmaster_read(of("47x\n"), &p), 0);
     buf_init(&b, NULL, 4096);
     assert_false(hba_is_cut(of(hba)));
-    assert_int_equal(hba_cut(of(hba), "postgres", &b), 0);
+    assert_int_equal(hba_cut(of(hba), "postgres", NULL, 0, &b), 0);
     assert_true(hba_is_cut(buf_bytes(&b)));
     assert_string_equal(buf_text(&b), FENCE_HBA_MARK "\nlocal all \"postgres\" peer\n"
                                                      "hostssl\treplication repl 10.0.0.0/8 scram-sha-256\n"
                                                      "local replication all peer\n"
                                                      "local all all reject\nhost all all all reject\n");
+    /* the role that has to go on looking: as the rules before let it in, into one database */
+    buf_clear(&b);
+    assert_int_equal(
+        hba_cut(
+            of("local all all peer\nhost app app 10.0.0.0/8 md5\n"
+               "hostssl app,postgres \"securebase\",x 10.0.0.0/8 cert map=a\nhost postgres other all md5\n"
+               "host\tall\tall\t10.9.0.0/16\treject"),
+            "pg", keep, 1, &b),
+        0);
+    assert_string_equal(buf_text(&b),
+                        FENCE_HBA_MARK "\nlocal all \"pg\" peer\nlocal postgres \"securebase\" peer\n"
+                                       "hostssl postgres \"securebase\" 10.0.0.0/8 cert map=a\n"
+                                       "host postgres \"securebase\"\t10.9.0.0/16\treject\n"
+                                       "local all all reject\nhost all all all reject\n");
     buf_free(&b);
 }
 
