@@ -58,7 +58,7 @@ const struct section_row canary_section = {
     T(tilt, "30s", 1 * S, 600 * S, "No votes and no decisions after our own clock or loop has jumped.")      \
     T(lock_delay, "10s", 0, 120 * S,                                                                         \
       "A new holder waits before its first effect, unless the old one resigned.")                            \
-    T(serving, "20s", 5 * S, 300 * S, "A guard's serving lease.")                                            \
+    T(serving, "20s", 5 * S, 60 * S, "A guard's serving lease.")                                             \
     T(contract, "32s", 5 * S, 600 * S,                                                                       \
       "Guards that cannot be heard have fenced by then: their lease, the clocks' skew, and the time that a " \
       "fence "                                                                                               \
@@ -588,8 +588,8 @@ static int check_service(const struct config *c, const struct section *s, struct
                              f.database, f.database);
     if (f.core.automation == FO_AUTO && !f.core.auto_ok)
         rc = config_complain(report, s, "automation", e, "auto is not allowed: %s", f.why_not_auto);
-    if (f.core.t.contract < f.core.t.serving + 2000)
-        rc = config_complain(report, s, "contract", e, "it has to be 2s longer than serving at least");
+    if (f.core.t.contract < f.core.t.serving + 10000) /* an answer may be 3.5 s old, and fencing takes its time */
+        rc = config_complain(report, s, "contract", e, "it has to be 10s longer than serving at least");
     if (f.core.t.validate_most < f.core.t.validate)
         rc = config_complain(report, s, "validate_most", e, "it cannot be shorter than validate");
     return rc;

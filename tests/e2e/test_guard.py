@@ -1,6 +1,6 @@
-"""Guards: the real agent and its helper, real fences, and everything that can be done to the two processes. What an aggregator
-would say comes from a small server here (guard_kit.Says), so that the test holds the other end of each word; with the real
-aggregators guards are tested in the campaign."""
+"""Guards: the real agent and its helper, real fences, and everything that can be done to the two processes. For most of it, what
+an aggregator would say comes from a small server here (guard_kit.Says), so that the test holds the other end of each word; the
+last ones have real aggregators and an etcd."""
 import os
 import signal
 import subprocess
@@ -527,3 +527,98 @@ def test_wrong_configurations(guarded, says, tmp_path):
         agent = guarded([a], options, start=False)
         out = agent.verb("--check-config")
         assert out.returncode == 78 and word in out.stderr, (options, out.stderr)
+
+
+# ---- real aggregators ----
+
+def region(tmp_path, ca, started, name, where, ports, cluster, start=True):
+    """One of the aggregators `east`, `west`, `eye`, which lead and vote about the service app together."""
+    places = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
+    a = support.Aggregator(
+        tmp_path, ca, name=name, ingest_port=ports[name],
+        aggregator={"region": where, "voter": name, "role": "witness" if name == "eye" else "full"},
+        sections=[("coordination", {"type": "etcd", "endpoints": " ".join(cluster.urls)})]
+        + [(f"voter {n}", {"region": r}) for n, r in places.items()]
+        + [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": r, "ca": f"{ca}/ca.pem",
+                          "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"}) for n, r in places.items() if n != name]
+        + [("failover app", {"regions": "us-east-1 us-west-2", "guards": "us-east-1=web-1/app us-west-2=web-2/app",
+                             "serving": "5s", "contract": "20s"})])
+    started.append(a)
+    return a.start() if start else a
+
+
+def post(ca, who, port, question, kind="application/json"):
+    import http.client
+    import json
+    import ssl
+    context = ssl.create_default_context(cafile=f"{ca}/ca.pem")
+    context.load_cert_chain(f"{ca}/{who}.pem", f"{ca}/{who}.key")
+    c = http.client.HTTPSConnection("localhost", port, context=context, timeout=20 * support.PATIENCE)
+    c.request("POST", "/v1/guard", question if isinstance(question, (str, bytes)) else json.dumps(question),
+              {"Content-Type": kind})
+    r = c.getresponse()
+    status, body = r.status, r.read()
+    c.close()
+    return status, json.loads(body) if r.getheader("Content-Type", "").startswith("application/json") else body
+
+
+QUESTION = {"version": 1, "guard": "app", "agent": "web-1", "service": "app", "region": "us-east-1", "boot": "0a", "seq": 1,
+            "serving": True, "fenced_epoch": 0, "seen_epoch": 0}
+
+
+def test_the_path(aggregator, ca):
+    """Who may ask, and what is taken; of a service that it does not know an aggregator says nothing."""
+    a = aggregator()
+    port = a.ingest_port
+    for who in ("role-relay", "role-peer", "agent-web-2"):
+        status, body = post(ca, who, port, QUESTION)
+        assert status == 403 and b"its own agent" in body, who
+    assert post(ca, "agent-web-1", port, b"{}")[0] in (400, 422)
+    assert post(ca, "agent-web-1", port, dict(QUESTION, version=2))[0] == 422
+    assert post(ca, "agent-web-1", port, dict(QUESTION, guard="../x"))[0] == 400
+    assert post(ca, "agent-web-1", port, QUESTION, kind="text/plain")[0] == 415
+    assert post(ca, "agent-web-1", port, b" " * 5000)[0] == 413
+    assert post(ca, "agent-web-1", port, QUESTION)[0] == 503
+    m = a.metrics()
+    assert m['securebase_aggregator_refused_guards_total{reason="identity"}'] == 3
+
+
+def test_with_real_aggregators(tmp_path, ca, started, guarded, switch):
+    """Three aggregators and an etcd: the guard of the active region serves and the other does not; etcd goes away, and all
+    promise; one of them goes too, and the lease ends; both come back."""
+    import etcds
+    cluster = etcds.Cluster(tmp_path / "etcd", started).start()
+    ports = {n: support.free_port() for n in ("east", "west", "eye")}
+    where = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
+    all_three = [region(tmp_path, ca, started, n, where[n], ports, cluster) for n in ports]
+    urls = [f"https://localhost:{p}" for p in ports.values()]
+
+    class At:
+        def __init__(self, url):
+            self.url = url
+    agent = guarded([At(u) for u in urls], switch.fence)
+    wait_for(serving(agent), 60)
+    assert agent.may_start()
+    other = guard_kit.Guarded(tmp_path, ca, urls, {"command": "/bin/true"}, name="web-2", agent={"region": "us-west-2"})
+    started.append(other)
+    other.start()
+    wait_for(lambda: other.phase() == "fenced", 30)
+    assert not other.may_start() and "may not serve in us-west-2" in other.verb("guard", "check", "app").stderr
+
+    for m in cluster.members:
+        m.pause()
+    wait_for(lambda: all("away, with a promise" in e["said"] for e in agent.guard()["endpoints"]), 40)
+    end = time.monotonic() + 12
+    while time.monotonic() < end:
+        assert switch.on() and agent.phase() in ("serving", "doubt"), agent.guard()
+        time.sleep(0.3)
+    all_three[2].signal(signal.SIGSTOP)
+    wait_for(lambda: not switch.on(), 30)
+    wait_for(fenced(agent), 30)
+    all_three[2].signal(signal.SIGCONT)
+    for m in cluster.members:
+        m.go_on()
+    wait_for(serving(agent), 60)
+    assert switch.on()
+    other.kill()
+    other.kill_helpers()
