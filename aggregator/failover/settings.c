@@ -588,7 +588,8 @@ static int check_service(const struct config *c, const struct section *s, struct
                              f.database, f.database);
     if (f.core.automation == FO_AUTO && !f.core.auto_ok)
         rc = config_complain(report, s, "automation", e, "auto is not allowed: %s", f.why_not_auto);
-    if (f.core.t.contract < f.core.t.serving + 10000) /* an answer may be 3.5 s old, and fencing takes its time */
+    if (f.core.t.contract <
+        f.core.t.serving + 10000) /* an answer may be 3.5 s old, and fencing takes its time */
         rc = config_complain(report, s, "contract", e, "it has to be 10s longer than serving at least");
     if (f.core.t.validate_most < f.core.t.validate)
         rc = config_complain(report, s, "validate_most", e, "it cannot be shorter than validate");
