@@ -169,7 +169,8 @@ static void enter(struct fo_turn *t, const struct fo_row *row, const struct fo_r
 
 static void walk(struct fo_turn *t)
 {
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    /* what is decided is committed before anything stands on it */
+    for (unsigned round = 0; round < ROUNDS && !t->dirty; round++) {
         uint32_t i = 0;
 
         while (i < fo_rows_count && (fo_rows[i].from != t->s->state || !fo_rules[i].when(t)))

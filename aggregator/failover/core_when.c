@@ -263,6 +263,10 @@ void then_steady(struct fo_turn *t)
     r->hold_until = 0;
     t->s->reasons = 0;
 }
+bool when_down_again(struct fo_turn *t)
+{
+    return fo_quiet(t) && down(t);
+}
 bool when_acked(struct fo_turn *t)
 {
     return fo_quiet(t) && fo_pending(t->s, FO_C_ACK) && status(t) == FO_HOLD_STATUS;

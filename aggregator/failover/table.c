@@ -172,7 +172,7 @@
     ASK(X, HOLD)                                                                                                      \
     X(501, HOLD, STEADY, acked, steady_acked, "acked", "Somebody has looked: the hold-down ends.")                    \
     X(502, HOLD, STEADY, hold_over, steady, "hold_over", "The hold-down is over.")                                    \
-    X(503, HOLD, SUSPECT, hard_down, nothing, "hard_down", "The region that was moved to is down as well.")           \
+    X(503, HOLD, SUSPECT, down_again, nothing, "hard_down", "The region that was moved to is down as well.")           \
     ANY_SETTLED(X, STUCK)                                                                                             \
     ANY_OTHERWISE(X, STUCK)                                                                                           \
     X(600 + FO_S_STUCK, STUCK, UNDO, abort_asked, undo_asked, "abort", "Somebody has called the move off.")           \

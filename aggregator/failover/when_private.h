@@ -45,6 +45,7 @@ bool when_cleared(struct fo_turn *t);
 bool when_cleared_hold(struct fo_turn *t);
 bool when_committed(struct fo_turn *t);
 bool when_confirmed(struct fo_turn *t);
+bool when_down_again(struct fo_turn *t);
 bool when_doubt(struct fo_turn *t);
 bool when_fails_asked(struct fo_turn *t);
 bool when_fails_asked_down(struct fo_turn *t);
