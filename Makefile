@@ -204,6 +204,8 @@ KEPT := conf/agent.ini conf/aggregator.ini packaging/man/securebase-agent.ini.5 
         packaging/man/sbctl.1 packaging/completion/sbctl.bash packaging/completion/_sbctl
 conf: all
 	@sh packaging/generate.sh $(BUILD) .
+failover-states: $(BUILD)/tests/fsm
+	$(BUILD)/tests/fsm markdown > docs/failover-states.md
 generated: all
 	@mkdir -p $(BUILD)/kept && sh packaging/generate.sh $(BUILD) $(BUILD)/kept && \
 	for f in $(KEPT); do cmp $$f $(BUILD)/kept/$$f || { echo "make conf writes $$f anew"; exit 1; }; done && \
@@ -240,12 +242,13 @@ help:
 #help make campaign             regions that die, on this machine (root, hours, resumable); OPTIONS="--cycles 1"
 #help make bench, bench-NAME    what it costs: agent alerts anomaly expose facts ingest series sketch statsd track wire
 #help make conf                 example configurations and option pages, from the programs' option rows
+#help make failover-states      docs/failover-states.md, from the table that decides
 #help make install              DESTDIR= PREFIX=/usr
 #help make deb | rpm           packages, below build/
 #help make bookworm             the debs on a fresh Debian 12 (root)
 #help make clean                V=1 shows the commands of any of these
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
-.PHONY: all check unit sim sim-same sim-mutate clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month campaign bench conf generated \
+.PHONY: failover-states all check unit sim sim-same sim-mutate clang asan ubsan tsan cover fuzz fuzz-run fuzz-replay replay-run lint unit-objects e2e slo-month campaign bench conf generated \
     demo install deb rpm bookworm clean help
 .SECONDARY:

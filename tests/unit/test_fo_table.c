@@ -1,11 +1,13 @@
 /* The table as a whole: what can be said of it without running it. */
 #include <stdarg.h>
 #include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "aggregator/failover/failover.h"
+#include "tests/tools/fsm.h"
 
 static void numbers_are_unique(void **state)
 {
@@ -116,12 +118,35 @@ static void names_and_sentences(void **state)
     assert_string_equal(fo_phase_name(FO_UNDONE), "undone");
 }
 
+/* The page in docs/ is what the table says (make failover-states). */
+static void the_page_is_current(void **state)
+{
+    char path[4096];
+    struct buf b, page;
+    FILE *f;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/docs/failover-states.md", getenv("TEST_SOURCE"));
+    f = fopen(path, "r");
+    assert_non_null(f);
+    buf_init(&b, NULL, 1 << 20);
+    buf_init(&page, NULL, 1 << 20);
+    for (int ch; (ch = fgetc(f)) != EOF;)
+        buf_u8(&page, (uint8_t)ch);
+    assert_int_equal(fclose(f), 0);
+    fsm_markdown(&b);
+    if (b.len != page.len || memcmp(b.data, page.data, b.len) != 0)
+        fail_msg("docs/failover-states.md is not what the table says: make failover-states");
+    buf_free(&b);
+    buf_free(&page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_unique),       cmocka_unit_test(each_state_is_reached),
         cmocka_unit_test(each_state_has_a_way_out), cmocka_unit_test(only_forward_after_no_return),
-        cmocka_unit_test(names_and_sentences),
+        cmocka_unit_test(names_and_sentences),      cmocka_unit_test(the_page_is_current),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
