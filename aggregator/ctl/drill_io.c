@@ -94,7 +94,7 @@ static int read_file(const char *name, struct buf *out, struct err *e)
     size_t n;
 
     if (!f)
-        return err_sys(e, ERR_IO, errno, name);
+        return err_sys(e, ERR_IO, errno, "%s", name);
     while ((n = fread(block, 1, sizeof block, f)) > 0)
         buf_put(out, block, n);
     (void)fclose(f);
