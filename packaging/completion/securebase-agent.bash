@@ -9,6 +9,14 @@ _securebase_agent()
         return
         ;;
     --test) return ;;
+    guard)
+        mapfile -t COMPREPLY < <(compgen -W "list status check" -- "$cur")
+        return
+        ;;
+    check)
+        mapfile -t COMPREPLY < <(compgen -W "$(securebase-agent guard list 2> /dev/null | cut -f 1)" -- "$cur")
+        return
+        ;;
     spool)
         mapfile -t COMPREPLY < <(compgen -W "stat verify dead drop" -- "$cur")
         return
@@ -18,6 +26,6 @@ _securebase_agent()
         return
         ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --print-config --print-example --once --format --test --list --root --json --version --help status spool" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "-c --config --check-config --print-config --print-example --once --format --test --list --root --json --version --help status spool guard" -- "$cur")
 }
 complete -F _securebase_agent securebase-agent

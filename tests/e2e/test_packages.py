@@ -120,6 +120,12 @@ def test_units_are_well_formed(tmp_path):
         assert out.returncode == 0 and "securebase" not in out.stderr, out.stderr
         out = run("systemd-analyze", "security", "--offline=yes", "--threshold=20", unit)
         assert "Overall exposure level" in out
+    # a template, and with more rights than these two: an instance of it
+    text = (tmp_path / "usr/lib/systemd/system/securebase-guard@.service").read_text().replace("/usr/bin/", f"{tmp_path}/usr/bin/")
+    unit = tmp_path / "securebase-guard@app.service"
+    unit.write_text("\n".join(line for line in text.splitlines() if not line.startswith("Documentation=")))
+    out = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    assert out.returncode == 0 and "securebase" not in out.stderr, out.stderr
 
 
 # ---- deb -------------------------------------------------------------------------------------------------------------------
