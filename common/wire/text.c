@@ -184,8 +184,8 @@ static bool begins(const char *p, size_t n, const char *prefix)
 
 bool wire_metric_prefix_ok(const char *p, size_t n)
 {
-    static const char *const allowed[] = {"securebase_agent_", "securebase_host_", "securebase_probe_",
-                                          "securebase_cgroup_", "securebase_app_"};
+    static const char *const allowed[] = {"securebase_agent_",  "securebase_host_", "securebase_probe_",
+                                          "securebase_cgroup_", "securebase_app_",  "securebase_guard_"};
 
     if (!begins(p, n, "securebase_"))
         return true;

@@ -14,6 +14,7 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 GROUPS = [
     ("What an agent says of its host", "securebase_host_"),
     ("Probes", "securebase_probe_"),
+    ("Guards", "securebase_guard_"),
     ("Objectives", "securebase_slo_"),
     ("Applications and caches, beside their exporters' own names", "securebase_app_"),
     ("The agent itself", "securebase_agent_"),
@@ -67,7 +68,8 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
                              ("peer west", {"url": "http://127.0.0.1:1", "region": "us-west-2"})])
     g = agent([a.endpoint], sections=[
         ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
-        ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"})])
+        ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"}),
+        ("guard app", {"service": "app", "command": "/bin/true"})])
     g.statsd("api:12|ms|#service:shop")
 
     def all_there():
@@ -75,7 +77,7 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
         page = a.metrics()
         return all(any(k.startswith(name) for k in where) for where, name in (
             (hosts, "securebase_probe_runs_total"), (hosts, "redis_up"), (hosts, "securebase_host_disk_util"),
-            (hosts, "securebase_host_cpu_util"), (page, "api_seconds"), (page, "securebase_slo_burn_rate"),
+            (hosts, "securebase_host_cpu_util"), (hosts, "securebase_guard_fences_total"), (page, "api_seconds"), (page, "securebase_slo_burn_rate"),
             (page, "securebase_peer_up")))
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
