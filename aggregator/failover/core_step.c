@@ -174,6 +174,11 @@ bool when_undone(struct fo_turn *t)
 {
     return undo_over(t);
 }
+/* What stopped this move does not stand in the way of the next. */
+void then_back_to_rest(struct fo_turn *t)
+{
+    t->s->sticky = 0;
+}
 bool when_undo_failed(struct fo_turn *t)
 {
     return fo_quiet(t) && status(t) == FO_UNDO_STATUS && fo_undo_failed(t) != FO_R_NONE;

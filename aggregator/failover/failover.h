@@ -511,7 +511,8 @@ fo_reasons fo_gates(const struct fo *s, const struct fo_config *c, enum fo_kind 
 int64_t fo_loss(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t now);
 /* The flap penalty as of `wall`: half-life 15 min, in integers. */
 int32_t fo_flap(int32_t penalty, int64_t at, int64_t wall);
-/* The region that a failover from `active` would go to: the first in order that is UP and allowed; FO_NONE. */
+/* The region that a failover from `active` would go to: of those that are UP the first in order that is allowed, else the
+ * first that automation left, else the first that is ruled out (so that the gates say what is in the way); FO_NONE. */
 uint8_t fo_target(const struct fo *s, const struct fo_config *c, int64_t wall);
 
 /* ---- record.c: the record as text, versioned, checksummed: for etcdctl's reader at night, and the same everywhere ---- */

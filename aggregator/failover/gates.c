@@ -71,18 +71,18 @@ int64_t fo_loss(const struct fo *s, const struct fo_config *c, uint8_t to, int64
 
 uint8_t fo_target(const struct fo *s, const struct fo_config *c, int64_t wall)
 {
-    uint8_t left = FO_NONE;
+    uint8_t best = FO_NONE, rank = 3;
 
     for (uint8_t r = 0; r < c->n_regions && r < FO_REGIONS; r++) {
-        if (r == s->record.active || !fo_bit(s->tally.up, r) ||
-            (fo_in_force(&s->record.must_not, wall) && s->record.must_not.region == r))
+        bool ruled_out = fo_in_force(&s->record.must_not, wall) && s->record.must_not.region == r;
+        uint8_t its = ruled_out ? 2 : fo_bit(s->record.left, r) ? 1 : 0;
+
+        if (r == s->record.active || !fo_bit(s->tally.up, r) || its >= rank)
             continue;
-        if (!fo_bit(s->record.left, r))
-            return r;
-        if (left == FO_NONE)
-            left = r; /* people may want it */
+        best = r;
+        rank = its;
     }
-    return left;
+    return best;
 }
 
 bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind)

@@ -4,6 +4,8 @@
  *   1xx authority   2xx detection   3xx gate   4xx plan   5xx after it   6xx commands   7xx break glass by hand
  *   80x the record says otherwise   85x authority away   90x lease lost     (last two digits: the state)
  *
+ * So states keep their place in enum fo_state.
+ *
  * Conditions of rows that write, or that follow the record, ask for fo_quiet: nothing is being committed, nothing has to be
  * read first, nothing is decided yet in this step. */
 #include "aggregator/failover/core_private.h"
@@ -133,7 +135,7 @@
     ANY_SETTLED(X, UNDO)                                                                                              \
     X(440, UNDO, STUCK, undo_failed, stuck_undo, "undo_failed", "What was done cannot be taken back.")                \
     X(441, UNDO, BLOCKED, undone_down, nothing, "undone_down", "All is taken back; the region is down.")              \
-    X(442, UNDO, STEADY, undone, nothing, "undone", "All is taken back.")                                             \
+    X(442, UNDO, STEADY, undone, back_to_rest, "undone", "All is taken back.")                                             \
     ANY_OTHERWISE(X, UNDO)                                                                                            \
     ANY_SETTLED(X, PROMOTE)                                                                                           \
     ANY_OTHERWISE(X, PROMOTE)                                                                                         \

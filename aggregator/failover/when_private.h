@@ -102,6 +102,7 @@ bool when_warm(struct fo_turn *t);
 bool when_warm_cap(struct fo_turn *t);
 bool when_warm_failed(struct fo_turn *t);
 void then_asked_anew(struct fo_turn *t);
+void then_back_to_rest(struct fo_turn *t);
 void then_begin(struct fo_turn *t);
 void then_break_glass(struct fo_turn *t);
 void then_forgive(struct fo_turn *t);

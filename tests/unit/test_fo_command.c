@@ -32,6 +32,20 @@ static void switchover_waits_for_proof(void **state)
     free(w);
 }
 
+static void a_failed_switchover_hinders_no_failover(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->answer[A_CATCHUP][ACTION_APPLY] = ACTION_DENIED + 1;
+    assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_STEADY, 5000));
+    assert_true(rig_fired(w, 421));
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_HOLD, 300000));
+    free(w);
+}
+
 static void switchover_without_lag_zero(void **state)
 {
     struct rig *w = rig_steady();
@@ -524,6 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(switchover),
         cmocka_unit_test(switchover_waits_for_proof),
+        cmocka_unit_test(a_failed_switchover_hinders_no_failover),
         cmocka_unit_test(switchover_without_lag_zero),
         cmocka_unit_test(failback),
         cmocka_unit_test(drill),

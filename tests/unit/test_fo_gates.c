@@ -232,6 +232,8 @@ static void target(void **state)
     assert_int_equal(fo_target(s, &w->c, w->wall), THIRD);
     s->tally.up = 3; /* the one that was left is all there is: people may want it */
     assert_int_equal(fo_target(s, &w->c, w->wall), WEST);
+    s->record.must_not.until = w->wall + 1; /* ruled out, and nothing else is up: that is the reason */
+    assert_int_equal(fo_target(s, &w->c, w->wall), WEST);
     s->tally.up = 1;
     assert_int_equal(fo_target(s, &w->c, w->wall), FO_NONE);
     free(w);

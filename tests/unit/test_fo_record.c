@@ -187,10 +187,11 @@ static void unknown_names(void **state)
 
 static void not_ours(void **state)
 {
-    static const char *const texts[] = {"", "\n", "securebase-failover-record",
-                                        "securebase-failover-record 1\n",
-                                        "securebase-failover-record 1\nsha256 "
-                                        "0000000000000000000000000000000000000000000000000000000000000000\n"};
+    /* clang-format off */
+    static const char *const texts[] = {
+        "", "\n", "securebase-failover-record", "securebase-failover-record 1\n",
+        "securebase-failover-record 1\nsha256 0000000000000000000000000000000000000000000000000000000000000000\n"};
+    /* clang-format on */
     struct fo_record back;
     struct err e = {0};
     struct buf b;
