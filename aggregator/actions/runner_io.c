@@ -4,6 +4,7 @@
  * until its last run has come back. What is under way, and the counters, belong to the name and outlive reloads: an apply
  * that is stuck in its worker keeps its name closed, whatever the configuration says meanwhile, since it may still change
  * something. A driver is given a little less time than the caller waits, so that its own words come first. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ struct slot { /* of one name, until the end */
 };
 
 struct act {
-    unsigned refs; /* the table, and each run */
+    atomic_uint refs; /* the table, and each run */
     struct slot *slot;
     const struct action_driver *driver;
     struct action_target *target;
@@ -36,8 +37,13 @@ struct table {
     size_t n;
 };
 
+/* Who is through with a run first: whoever comes second releases it. */
+enum { RUN_OUT, RUN_BACK, RUN_CLOSED };
+
 struct run {
-    struct run *prev, *next;
+    struct run *prev, *next; /* in its list */
+    struct run **list;
+    atomic_int state;
     struct actions *actions;
     struct act *act;
     struct action_order order; /* texts in the arena */
@@ -56,6 +62,7 @@ struct actions {
     struct table table;
     struct slot *slots;
     struct run *waiting; /* those with a timer */
+    struct run *out;     /* those in workers */
 };
 
 static bool changes(enum action_op op)
@@ -67,7 +74,7 @@ static bool changes(enum action_op op)
 
 static void act_unref(struct act *t)
 {
-    if (!t || --t->refs > 0)
+    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
         return;
     if (t->target)
         t->driver->close(&t->target);
@@ -102,7 +109,7 @@ static struct act *act_open(const struct section *s, struct log *log, struct err
         err_set(e, ERR_NOMEM, "no memory for an action");
         return NULL;
     }
-    t->refs = 1;
+    atomic_init(&t->refs, 1);
     t->driver = action_driver_of(s);
     if (!t->driver)
         err_set(&why, ERR_CONFIG, "no such type");
@@ -253,9 +260,19 @@ static void run_free(struct run *r)
     free(r);
 }
 
+static void run_link(struct run *r, struct run **list)
+{
+    r->list = list;
+    r->prev = NULL;
+    r->next = *list;
+    if (r->next)
+        r->next->prev = r;
+    *list = r;
+}
+
 static void run_unlink(struct run *r)
 {
-    *(r->prev ? &r->prev->next : &r->actions->waiting) = r->next;
+    *(r->prev ? &r->prev->next : r->list) = r->next;
     if (r->next)
         r->next->prev = r->prev;
 }
@@ -266,7 +283,14 @@ void actions_close(struct actions **ap)
 
     if (!a)
         return;
-    workers_free(&a->workers); /* what is out keeps its action for good */
+    workers_free(&a->workers);
+    while (a->out) { /* nobody is told of these any more */
+        struct run *r = a->out;
+
+        run_unlink(r);
+        if (atomic_exchange(&r->state, RUN_CLOSED) == RUN_BACK)
+            run_free(r);
+    }
     while (a->waiting) {
         struct run *r = a->waiting;
 
@@ -300,7 +324,7 @@ static struct run *run_new(struct actions *a, struct act *t, const struct action
     if (!r)
         return NULL;
     *r = (struct run){.actions = a, .act = t, .order = *o, .began = clock_mono()};
-    t->refs++;
+    atomic_fetch_add(&t->refs, 1);
     arena_init(&r->arena, NULL, ORDER_MOST);
     r->order.service = copy(&r->arena, o->service, &failed);
     r->order.from = copy(&r->arena, o->from, &failed);
@@ -350,10 +374,7 @@ static int answer(struct run *r, const char *text)
         run_free(r);
         return ERR_NOMEM;
     }
-    r->next = r->actions->waiting;
-    if (r->next)
-        r->next->prev = r;
-    r->actions->waiting = r;
+    run_link(r, &r->actions->waiting);
     timer_set(r->now, span_ms(0));
     return 0;
 }
@@ -363,6 +384,8 @@ static void work(void *arg)
     struct run *r = arg;
 
     act_run(r->act, &r->order, &r->result);
+    if (atomic_exchange(&r->state, RUN_BACK) == RUN_CLOSED)
+        run_free(r);
 }
 
 static void on_done(void *arg, bool late)
@@ -378,6 +401,7 @@ static void on_done(void *arg, bool late)
         r->done(r->arg, &lost);
         return;
     }
+    run_unlink(r);
     leave(r->act->slot, r->order.op);
     count(r, &r->result);
     r->done(r->arg, &r->result);
@@ -388,6 +412,7 @@ static void on_abandoned(void *arg)
 {
     struct run *r = arg;
 
+    run_unlink(r);
     leave(r->act->slot, r->order.op);
     run_free(r);
 }
@@ -422,8 +447,11 @@ static int begin(struct run *r)
     if (why)
         return answer(r, why);
     r->order.deadline = drivers_time(all);
-    if (workers_run(r->actions->workers, work, on_done, on_abandoned, r, all, &e) != 0)
+    run_link(r, &r->actions->out);
+    if (workers_run(r->actions->workers, work, on_done, on_abandoned, r, all, &e) != 0) {
+        run_unlink(r);
         return answer(r, e.text);
+    }
     if (changes(r->order.op))
         s->changing = true;
     else
