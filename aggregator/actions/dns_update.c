@@ -28,7 +28,7 @@ struct action_target {
 static const struct option_row rows[] = {
     ACTION_ROWS_RECORD,
     ACTION_ROW_TOKEN_NAME,
-    {.key = "servers",
+    {.key = "name_servers",
      .type = OPT_LIST,
      .dflt = "",
      .reloadable = true,
@@ -68,7 +68,7 @@ static int servers_open(struct action_target *t, const struct section *s, const 
 {
     int rc;
 
-    *key = "servers";
+    *key = "name_servers";
     rc = dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
     if (rc)
         return rc;
@@ -351,7 +351,7 @@ const struct action_driver action_dns_update = {
     .sentence = "A record in a zone that takes dynamic updates (RFC 2136, TSIG): BIND, Knot, PowerDNS.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
-    .required = ACTION_RECORD_REQUIRED " servers tsig_name",
+    .required = ACTION_RECORD_REQUIRED " name_servers tsig_name",
     .steps = 1U << STEP_SWITCH | 1U << STEP_TIDY,
     .ops = (1U << ACTION_OPS) - 1,
     .check = dns_update_check,

@@ -269,7 +269,7 @@ class Names:
 
     def action(self, secret):
         """Options of the action that changes the name; secret: file of the key."""
-        return {"type": "dns-update", "servers": " ".join(self.addresses), "zone": ZONE, "name": NAME, "ttl": f"{TTL}s",
+        return {"type": "dns-update", "name_servers": " ".join(self.addresses), "zone": ZONE, "name": NAME, "ttl": f"{TTL}s",
                 "tsig_name": TSIG_NAME, "tsig_secret": f"file:{secret}"}
 
 

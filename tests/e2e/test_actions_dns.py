@@ -35,7 +35,7 @@ def actions(tmp_path):
 
 
 def add(actions, server, title="dns", host="app", secret=SECRET, **options):
-    values = {"type": "dns-update", "step": "switch", "servers": server.address, "zone": "example.test",
+    values = {"type": "dns-update", "step": "switch", "name_servers": server.address, "zone": "example.test",
               "name": f"{host}.example.test", "values": "east=192.0.2.1 west=198.51.100.1", "tsig_name": "mover",
               "tsig_secret": actions.secret(title + ".key", secret)}
     return actions.add(title, **dict(values, **options))
@@ -173,7 +173,7 @@ def is_update_answer(data):
 def test_a_lost_answer(server, actions):
     add(actions, server)
     proxy = Proxy(server.port)
-    actions.sections["dns"]["servers"] = proxy.address
+    actions.sections["dns"]["name_servers"] = proxy.address
     proxy.lose = is_update_answer
     r = actions.run("dns", "apply")
     assert r["class"] == "unknown", r
@@ -192,7 +192,7 @@ def test_stopped_between_question_and_update(knot, actions):
     """The server hangs as soon as it has answered the questions: the update is on its way, its outcome unknown."""
     add(actions, knot)
     proxy = Proxy(knot.port)
-    actions.sections["dns"]["servers"] = proxy.address
+    actions.sections["dns"]["name_servers"] = proxy.address
     answers = []
 
     def stop_after_two(data):
@@ -245,7 +245,7 @@ def test_all_servers_have_to_agree(tmp_path, started, actions):
         pytest.skip("two name servers are not installed")
     first, second = Knot(tmp_path / "k", started).start(), Bind(tmp_path / "b", started).start()
     dead = support.free_port()
-    add(actions, first, servers=f"{first.address} {second.address} 127.0.0.1:{dead}")
+    add(actions, first, name_servers=f"{first.address} {second.address} 127.0.0.1:{dead}")
     add(actions, second, "second")
     assert actions.run("dns", "apply")["class"] == "ok"
     r = actions.run("dns", "verify")
@@ -278,7 +278,7 @@ def test_configuration(tmp_path, actions):
     for options, said in [
             ({"values": "east=192.0.2.1 west=here"}, 'values: found "west=here", expected REGION= and an address'),
             ({"values": "192.0.2.1"}, "expected REGION=VALUE"),
-            ({"servers": "ns1.example.test"}, "expected an address, not a name"),
+            ({"name_servers": "ns1.example.test"}, "expected an address, not a name"),
             ({"name": "app.example.org"}, "expected a name within the zone"),
             ({"name": "example.test", "record": "CNAME", "values": "east=a.example.net"}, "cannot be an alias"),
             ({"record": "CNAME", "values": "east=a.example.net east=b.example.net"}, "one name"),

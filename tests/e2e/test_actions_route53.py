@@ -235,7 +235,7 @@ def test_name_servers_agree(route53, actions, tmp_path, started):
     knot = Knot(tmp_path / "knot", started).start()
     add(actions, route53, agree=knot.address)
     from name_servers import SECRET
-    actions.add("there", type="dns-update", step="switch", servers=knot.address, zone="example.test", name="app.example.test",
+    actions.add("there", type="dns-update", step="switch", name_servers=knot.address, zone="example.test", name="app.example.test",
                 values="west=198.51.100.1", tsig_name="mover", tsig_secret=actions.secret("key", SECRET))
     assert actions.run("dns", "apply")["class"] == "ok"
     r = actions.run("dns", "verify")
