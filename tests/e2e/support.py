@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -69,6 +70,18 @@ def get(url, headers=None, timeout=20 * PATIENCE):
             return r.status, r.headers, r.read()
     except urllib.error.HTTPError as e:
         return e.code, e.headers, e.read()
+
+
+def post(ca, port, path, who, body, kind):
+    """(status, body) of a POST to an ingest port, by the certificate `who` of the CA's folder."""
+    context = ssl.create_default_context(cafile=f"{ca}/ca.pem")
+    context.load_cert_chain(f"{ca}/{who}.pem", f"{ca}/{who}.key")
+    c = http.client.HTTPSConnection("localhost", port, context=context, timeout=20 * PATIENCE)
+    c.request("POST", path, body, {"Content-Type": kind})
+    r = c.getresponse()
+    out = r.status, r.read()
+    c.close()
+    return out
 
 
 def authority(folder, *names):

@@ -1,6 +1,7 @@
 """Evidence from the real programs: a region dies, and those outside of it say so, each by what it sees itself, and hear it
 of each other; whose own network is ill says nothing."""
 import http.server
+import json
 import threading
 import time
 
@@ -93,6 +94,13 @@ def test_a_region_dies(tmp_path, ca, started):
         support.wait_for(lambda: c.at["eye"].metrics()['securebase_voter_self_ok{service="app"}'] == 0, 30)
         assert c.verdict("eye", "us-east-1") == "unknown"
         support.wait_for(lambda: c.at["west"].metrics()['securebase_failover_quorum{service="app"}'] == 0, 30)
+        # a vote counts only from where its voter stands, and only if it can be read
+        west = c.at["west"]
+        for extra in ({"voter": "east", "boot": "1"}, {"voter": "eye", "boot": "none"}):
+            word = {"region": "eu-west-1", "sent": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "failover": [], **extra}
+            status, _ = support.post(ca, west.ingest_port, "/v1/peer", "role-peer", json.dumps(word), "application/json")
+            assert status == 200
+        support.wait_for(lambda: west.metrics()["securebase_peer_strange_votes_total"] == 2, 20)
         evidence = c.service("eye")["evidence"]
         assert not evidence["self_ok"] and [k["good"] for k in evidence["canaries"]].count(False) == 2
     finally:

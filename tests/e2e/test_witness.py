@@ -1,19 +1,5 @@
 """A witness: it looks, votes and speaks with its peers, and takes in no batches."""
-import http.client
-import ssl
-
 import support
-
-
-def post(ca, port, path, who, body, kind):
-    context = ssl.create_default_context(cafile=f"{ca}/ca.pem")
-    context.load_cert_chain(f"{ca}/{who}.pem", f"{ca}/{who}.key")
-    c = http.client.HTTPSConnection("localhost", port, context=context, timeout=20 * support.PATIENCE)
-    c.request("POST", path, body, {"Content-Type": kind})
-    r = c.getresponse()
-    body = r.read()
-    c.close()
-    return r.status, body
 
 
 def peer(name, port, region, ca):
@@ -37,7 +23,7 @@ def test_a_witness(tmp_path, ca, started):
 
     # batches and definitions are not let in, whatever they hold, and it says why
     for path, kind in (("/v1/batches", "batch"), ("/v1/definitions", "definitions")):
-        status, body = post(ca, ports["eye"], path, "agent-web-1", b"\x00" * 100, f"application/vnd.securebase.{kind}")
+        status, body = support.post(ca, ports["eye"], path, "agent-web-1", b"\x00" * 100, f"application/vnd.securebase.{kind}")
         assert status == 403
         assert b"this is a witness: it takes in no batches" in body and b"identity" in body
 

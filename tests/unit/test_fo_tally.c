@@ -318,15 +318,74 @@ static void random_votes(void **state)
     assert_true(downs > 1000 && statics > 1000);
 }
 
+/* One voter that says whatever it likes, and any number of silent ones, move nothing while the others see the region. */
+static void one_liar(void **state)
+{
+    struct rng rng;
+    (void)state;
+
+    rng_seed(&rng, 20260102);
+    for (int i = 0; i < 50000; i++) {
+        struct rig g;
+        uint8_t liar;
+
+        setup(&g);
+        g.c.n_voters = (uint8_t)(3 + 2 * rng_below(&rng, 2));
+        liar = (uint8_t)rng_below(&rng, g.c.n_voters);
+        for (uint8_t v = 0; v < g.c.n_voters; v++)
+            if (v != liar && rng_below(&rng, 3) == 0)
+                g.heard[v].at = 0;
+        for (uint8_t r = 0; r < 2; r++)
+            says(&g, liar, r, (uint8_t)rng_below(&rng, 256), (uint8_t)rng_below(&rng, 256));
+        g.heard[liar].vote.tick_ms = (int32_t)rng_below(&rng, UINT32_MAX);
+        g.heard[liar].vote.seq = rng_next(&rng);
+        g.heard[liar].vote.voter = (uint8_t)rng_below(&rng, 256); /* it is known by where it stands alone */
+        g.heard[liar].vote.self_ok = (uint8_t)rng_below(&rng, 3);
+        g.heard[liar].vote.gray = (uint8_t)rng_below(&rng, 256);
+        (void)counted(&g);
+        assert_int_equal(g.t.hard_down | g.t.fail_static, 0);
+    }
+}
+
+/* Every site judges itself unwell, and every other one too: whoever is asked, nothing moves. */
+static void all_withdraw(void **state)
+{
+    struct rig g;
+    (void)state;
+    setup(&g);
+    g.c.n_voters = 5;
+    g.c.n_regions = 3;
+    for (uint8_t v = 0; v < 5; v++)
+        for (uint8_t r = 0; r < 3; r++)
+            says(&g, v, r, FO_DOWN, FO_PROBES | FO_HEARTBEAT | FO_USERS);
+    assert_int_equal(counted(&g)->hard_down, 0);
+    assert_int_equal(g.t.fail_static, 1);
+    for (uint8_t v = 0; v < 2; v++) /* two of five see one left: that is no majority for it */
+        says(&g, v, WEST, FO_UP, FO_PROBES);
+    assert_int_equal(counted(&g)->hard_down, 0);
+    assert_int_equal(g.t.fail_static, 1);
+    says(&g, 2, WEST, FO_UP, FO_PROBES);
+    assert_int_equal(counted(&g)->hard_down, 1 | 4);
+    assert_int_equal(g.t.fail_static, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_is_well),           cmocka_unit_test(dead_region),
-        cmocka_unit_test(silence_is_not_down),   cmocka_unit_test(old_votes),
-        cmocka_unit_test(two_domains_elsewhere), cmocka_unit_test(two_classes_together),
-        cmocka_unit_test(target_by_the_same),    cmocka_unit_test(own_word_of_the_region),
-        cmocka_unit_test(everything_down),       cmocka_unit_test(gray),
-        cmocka_unit_test(strange_numbers),       cmocka_unit_test(random_votes),
+        cmocka_unit_test(all_is_well),
+        cmocka_unit_test(dead_region),
+        cmocka_unit_test(silence_is_not_down),
+        cmocka_unit_test(old_votes),
+        cmocka_unit_test(two_domains_elsewhere),
+        cmocka_unit_test(two_classes_together),
+        cmocka_unit_test(target_by_the_same),
+        cmocka_unit_test(own_word_of_the_region),
+        cmocka_unit_test(everything_down),
+        cmocka_unit_test(gray),
+        cmocka_unit_test(strange_numbers),
+        cmocka_unit_test(random_votes),
+        cmocka_unit_test(one_liar),
+        cmocka_unit_test(all_withdraw),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

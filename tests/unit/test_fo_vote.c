@@ -478,6 +478,66 @@ static void pace_of_words(void **state)
     assert_true(vote_phi(&v.region[EAST].beat[0], t + 2000) >= 8000);
 }
 
+/* Seconds without us: whoever notices says so, and what nobody notices is caught by our own looks. */
+static void we_slept(void **state)
+{
+    struct world w;
+    (void)state;
+    well(&w);
+    w.now += 11 * SECOND; /* nothing was asked or heard; nobody has told us */
+    second(&w);
+    assert_int_equal(w.vote.self_ok, 0);
+    seconds(&w, 29);
+    assert_int_equal(w.vote.self_ok, 0);
+    seconds(&w, 20);
+    assert_int_equal(w.vote.verdict[EAST], FO_UP); /* nothing stuck: neither failed runs nor a silence */
+    well(&w);
+    w.now += 3 * SECOND;
+    voter_tilt(&w.v, &w.c, w.now);
+    seconds(&w, 29);
+    assert_int_equal(w.vote.self_ok, 0);
+    voter_tilt(&w.v, &w.c, w.now); /* again: it lasts from there */
+    seconds(&w, 29);
+    assert_int_equal(w.vote.self_ok, 0);
+    second(&w);
+    assert_int_equal(w.vote.self_ok, 1);
+}
+
+/* Targets that are not ready fail from the start, and removal and return alternate: DEGRADED, never DOWN by that alone. */
+static void not_ready(void **state)
+{
+    struct world w;
+    (void)state;
+    world_new(&w);
+    fail_probes(&w, false);
+    w.users_of_100 = -1;
+    for (int i = 0; i < 1200; i++) {
+        if (i % 40 == 39)
+            fail_probes(&w, !w.probe[EAST][0]);
+        second(&w);
+        assert_true(w.vote.verdict[EAST] != FO_DOWN);
+    }
+}
+
+/* A stalled source that still answers: figures that are not renewed are no figures, neither for nor against. */
+static void stalled_sources(void **state)
+{
+    struct world w;
+    (void)state;
+    well(&w);
+    w.users_of_100 = 10;
+    w.heard_ago = 60000;
+    seconds(&w, 6);
+    w.users_of_100 = w.heard_ago = -1;
+    fail_probes(&w, false);
+    seconds(&w, 40);
+    for (int i = 0; i < 600; i++) {
+        second(&w);
+        assert_int_equal(w.vote.verdict[EAST], FO_DEGRADED);
+        assert_int_equal(w.vote.users[EAST], FO_USERS_UNKNOWN);
+    }
+}
+
 /* ---- random lives ---- */
 
 enum { HARM_PROBES = 1, HARM_BEATS = 2, HARM_DATABASE = 4, HARM_USERS = 8 };
@@ -559,6 +619,7 @@ int main(void)
         cmocka_unit_test(users_alone),    cmocka_unit_test(few_users),      cmocka_unit_test(own_network),
         cmocka_unit_test(tilt),           cmocka_unit_test(absent_classes), cmocka_unit_test(results_stop),
         cmocka_unit_test(phi_is_a_tail),  cmocka_unit_test(pace_of_words),  cmocka_unit_test(no_single_class),
+        cmocka_unit_test(we_slept),       cmocka_unit_test(not_ready),      cmocka_unit_test(stalled_sources),
         cmocka_unit_test(two_classes_do),
     };
 
