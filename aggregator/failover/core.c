@@ -77,6 +77,7 @@ static void commit(struct fo_turn *t)
     }
     s->storing = 1;
     s->store_id = ++s->ids;
+    s->store_at = t->now;
     e = fo_emit(t, FO_DO_STORE);
     e->id = s->store_id;
     e->reasons = s->reasons;
@@ -230,6 +231,8 @@ void fo_step(struct fo *s, const struct fo_config *c, const struct fo_event *e, 
 
     out->n = out->lost = 0;
     fo_take(&t, e);
+    fo_store_overdue(&t);
+    fo_run_overdue(&t);
     count(&t);
     watch(&t);
     walk(&t);

@@ -70,6 +70,19 @@ void fo_take_record(struct fo_turn *t, const struct fo_event *e)
         fo_copy_record(&s->record, &e->u.record.record);
 }
 
+/* The shell answers each commit once. Should it fail to, nobody knows what became of it. */
+void fo_store_overdue(struct fo_turn *t)
+{
+    struct fo *s = t->s;
+
+    if (!s->storing || t->now - s->store_at < t->c->t.lease + FO_ANSWER_MOST)
+        return;
+    s->storing = 0;
+    if (s->pending_on == 2)
+        s->pending_on = 1;
+    fo_read_again(t);
+}
+
 void fo_take_stored(struct fo_turn *t, const struct fo_event *e)
 {
     struct fo *s = t->s;

@@ -25,6 +25,8 @@ enum {
     FO_SECOND = 1000,
     FO_INSIDE = 20 * FO_SECOND, /* a decider inside the active region waits so long for one outside */
     FO_READ_EVERY = 2 * FO_SECOND,
+    FO_ANSWER_MOST =
+        10 * FO_SECOND, /* behind its time-out: an answer that the shell owes will not come any more */
     FO_SUPPRESS = 4 * 3600 * FO_SECOND,
     FO_SUPPRESS_MOST = 24 * 3600 * FO_SECOND
 };
@@ -53,6 +55,7 @@ void fo_take_lease(struct fo_turn *t, const struct fo_event *e);
 void fo_take_record(struct fo_turn *t, const struct fo_event *e);
 void fo_take_stored(struct fo_turn *t, const struct fo_event *e);
 void fo_keep_lease(struct fo_turn *t); /* acquire, keep and read as it is time */
+void fo_store_overdue(struct fo_turn *t);
 void fo_read_again(struct fo_turn *t);
 void fo_resign(struct fo_turn *t);
 /* Milliseconds that an effect begun now may take; 0: none may begin. */
@@ -60,6 +63,7 @@ int32_t fo_room(const struct fo_turn *t, int32_t timeout_ms);
 
 /* ---- core_run.c: actions of a step ---- */
 void fo_take_action(struct fo_turn *t, const struct fo_event *e);
+void fo_run_overdue(struct fo_turn *t);                   /* answers that do not come */
 uint8_t fo_phase_now(const struct fo *s, uint8_t action); /* as settled here, else as committed */
 void fo_run_clear(struct fo *s);
 void fo_run_resume(struct fo_turn *t); /* open intents begin with a probe */

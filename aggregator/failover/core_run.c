@@ -167,20 +167,16 @@ static void took_undo(struct fo_turn *t, struct fo_run *r, const struct fo_event
     }
 }
 
-void fo_take_action(struct fo_turn *t, const struct fo_event *e)
+static void took(struct fo_turn *t, uint8_t i, const struct fo_event *e)
 {
     struct fo *s = t->s;
-    uint8_t i = e->u.action.action, phase;
-    struct fo_run *r;
+    struct fo_run *r = &s->runs[i];
+    uint8_t phase = s->record.plan.phase[i];
 
-    if (i >= t->c->n_actions || i >= FO_ACTIONS || !s->runs[i].flying || s->runs[i].id != e->u.action.id)
-        return;
-    r = &s->runs[i];
     r->flying = 0;
     r->last = e->u.action.class;
     if (fencing_cmp(e->u.action.found, s->token) > 0 && s->leading)
         s->sticky |= FO_BIT(FO_R_TOKEN_HIGHER);
-    phase = s->record.plan.phase[i];
     if (!s->leading || r->settled != FO_IDLE || r->until == 0)
         return;
     if (phase == FO_UNDOING && e->u.action.op == ACTION_UNDO)
@@ -191,6 +187,29 @@ void fo_take_action(struct fo_turn *t, const struct fo_event *e)
         took_apply(t, r, e);
     else if (phase == FO_INTENT && e->u.action.op != ACTION_UNDO)
         took_look(t, r, e);
+}
+
+void fo_take_action(struct fo_turn *t, const struct fo_event *e)
+{
+    uint8_t i = e->u.action.action;
+
+    if (i < t->c->n_actions && i < FO_ACTIONS && t->s->runs[i].flying && t->s->runs[i].id == e->u.action.id)
+        took(t, i, e);
+}
+
+/* The shell answers each once, at the latest at its time-out. Should it fail to, nobody knows what became of it. */
+void fo_run_overdue(struct fo_turn *t)
+{
+    for (uint8_t i = 0; i < t->c->n_actions && i < FO_ACTIONS; i++) {
+        const struct fo_run *r = &t->s->runs[i];
+        struct fo_event lost = {.kind = FO_E_ACTION};
+
+        if (!r->flying || t->now < r->ends)
+            continue;
+        lost.u.action.op = r->op;
+        lost.u.action.class = ACTION_UNKNOWN;
+        took(t, i, &lost);
+    }
 }
 
 /* Asks for the action's next operation when it may be. Reading changes nothing: only the lease's deadline holds it back. */
@@ -210,6 +229,7 @@ static void start(struct fo_turn *t, uint8_t i)
         return; /* users are never sent to where a majority does not see them served */
     r->flying = 1;
     r->id = ++s->ids;
+    r->ends = t->now + timeout + FO_ANSWER_MOST;
     if (!reads && r->tries < UINT8_MAX)
         r->tries++;
     e = fo_emit(t, FO_DO_ACTION);

@@ -441,6 +441,7 @@ struct fo_run {
     uint8_t flying; /* asked, not answered */
     uint64_t id;
     int64_t next, until; /* boot ms: next attempt; patience */
+    int64_t ends;        /* boot ms: an answer that has not come by then is taken for lost */
     int32_t backoff;
     uint8_t last;    /* enum action_class of the last answer */
     uint8_t settled; /* enum fo_phase that it has come to and that is not committed yet; FO_IDLE: none */
@@ -455,6 +456,7 @@ struct fo {
     int64_t up_since[FO_REGIONS]; /* boot ms since when `up` holds without a break; 0 not */
     struct fencing token;
     uint64_t rev, ids, store_id;
+    int64_t store_at; /* boot ms of the FO_DO_STORE under way */
     struct fo_heard heard[FO_VOTERS];
     struct fo_tally tally;
     struct fo_facts facts;

@@ -497,6 +497,7 @@ static void one_command_at_a_time(void **state)
 
     (void)state;
     w->s.storing = 1; /* a commit is under way */
+    w->s.store_at = w->now;
     e = rig_make(w, FO_E_COMMAND);
     e.u.order = rig_command(FO_C_LOCK, FO_NONE);
     e.u.order.id = 1;

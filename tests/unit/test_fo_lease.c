@@ -261,6 +261,27 @@ static void a_commit_whose_answer_is_lost(void **state)
     }
 }
 
+/* What is owed and does not come is taken for lost. */
+static void answers_that_never_come(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->mute[A_PROMOTE] = true;
+    w->c.actions[A_PROMOTE].patience_ms = 600000;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_PROMOTE, 60000));
+    w->s.storing = 1;
+    w->s.store_at = w->now;
+    rig_run(w, 10000);
+    w->mute[A_PROMOTE] = false;
+    assert_int_equal(w->s.state, FO_S_PROMOTE);
+    w->applied[A_PROMOTE] = true; /* it was done */
+    assert_true(rig_until(w, FO_S_HOLD, 300000));
+    assert_int_equal(w->applies[A_PROMOTE], 0);
+    free(w);
+}
+
 static void a_commit_that_conflicts(void **state)
 {
     (void)state;
@@ -459,6 +480,7 @@ int main(void)
         cmocka_unit_test(stands_outside_the_active_region),
         cmocka_unit_test(waits_after_a_holder_that_died),
         cmocka_unit_test(a_commit_whose_answer_is_lost),
+        cmocka_unit_test(answers_that_never_come),
         cmocka_unit_test(a_commit_that_conflicts),
         cmocka_unit_test(resumed_at_each_boundary),
         cmocka_unit_test(resumed_when_all_is_well_again),
