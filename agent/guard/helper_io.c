@@ -285,14 +285,14 @@ static int start(struct helper *h, struct err *e)
     bool found;
     int rc = connect_up(h, e);
 
+    /* As far as it is let: a deadline waits for no swap. What is mapped later is not locked: that could fail for the lock. */
+    (void)mlockall(MCL_CURRENT | MCL_ONFAULT);
     if (rc == 0)
         rc = guard_file_open(&h->file, h->s->state_dir, h->s->name, &kept, &lease, &found, e);
     if (rc == 0)
         rc = rights_drop(h->s, e);
     if (rc != 0)
         return rc;
-    (void)mlockall(MCL_CURRENT | MCL_FUTURE |
-                   MCL_ONFAULT); /* as far as it is let: a deadline waits for no swap */
     guard_init(&h->g, &t, &kept, found ? &lease : NULL, now_ms());
     h->state = GUARD_STATES;
     return 0;

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 1000, ENVIRONMENT = 256 };
+enum { AGAIN_MS = 500, AGAIN_MOST_MS = 16000, ENVIRONMENT = 256 };
 
 struct link {
     struct link_params p;
@@ -22,6 +22,7 @@ struct link {
     pid_t pid; /* of a helper that we have started and not seen end; 0 none */
     struct event *event;
     struct timer *again;
+    int64_t wait_ms; /* until it is tried again: grows while none of them says a word */
     struct complaint complaint;
 };
 
@@ -36,7 +37,8 @@ static void lose(struct link *l)
         (void)close(l->fd);
     l->fd = -1;
     l->p.heard(l->p.arg, NULL);
-    timer_set(l->again, span_ms(AGAIN_MS));
+    timer_set(l->again, span_ms(l->wait_ms));
+    l->wait_ms = l->wait_ms < AGAIN_MOST_MS ? l->wait_ms * 2 : AGAIN_MOST_MS;
 }
 
 static void on_word(evutil_socket_t fd, short what, void *arg)
@@ -55,6 +57,7 @@ static void on_word(evutil_socket_t fd, short what, void *arg)
         return;
     }
     w.trouble[sizeof w.trouble - 1] = 0;
+    l->wait_ms = AGAIN_MS;
     log_recovered(l->p.log, &l->complaint, "guard", "the helper is there");
     l->p.heard(l->p.arg, &w);
 }
@@ -174,6 +177,7 @@ struct link *link_new(const struct link_params *p, struct err *e)
     if (l) {
         l->p = *p;
         l->fd = -1;
+        l->wait_ms = AGAIN_MS;
         l->again = timer_new(p->loop, try_again, l);
     }
     if (!l || !l->again) {

@@ -196,6 +196,21 @@ def test_the_agent_is_started_again_in_time(says, guarded, switch):
     assert switch.on() and "fence" not in switch.orders()
 
 
+def test_the_configuration_is_read_anew(says, guarded, switch):
+    """HUP: what a guard is stays as it was; it goes on, and says that it would need a restart."""
+    a, = says(serve(4))
+    agent = guarded([a], switch.fence)
+    wait_for(serving(agent))
+    agent.sections = [(n, dict(v, service="other", interval="1s") if n == "guard app" else v) for n, v in agent.sections]
+    agent.write()
+    agent.signal(signal.SIGHUP)
+    wait_for(lambda: "guard app" in agent.output() and "restart" in agent.output(), why="it says so")
+    before = a.last()["seq"]
+    wait_for(lambda: a.last()["seq"] > before + 3)
+    assert a.last()["service"] == "app" and agent.phase() == "serving" and agent.may_start()
+    assert "fence" not in switch.orders()
+
+
 def test_the_helper_is_killed(says, guarded, switch):
     """The agent starts another one, which goes on with the lease."""
     a, = says(serve(4, lease=20000))
