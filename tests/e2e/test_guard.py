@@ -1,11 +1,15 @@
 """Guards: the real agent and its helper, real fences, and everything that can be done to the two processes. For most of it, what
 an aggregator would say comes from a small server here (guard_kit.Says), so that the test holds the other end of each word; the
 last ones have real aggregators and an etcd."""
+import http.client
+import json
 import os
 import signal
+import ssl
 import subprocess
 import time
 
+import etcds
 import guard_kit
 import pytest
 import support
@@ -546,7 +550,7 @@ def test_wrong_configurations(guarded, says, tmp_path):
 
 # ---- real aggregators ----
 
-def region(tmp_path, ca, started, name, where, ports, cluster, start=True):
+def region(tmp_path, ca, started, name, where, ports, cluster, more=None, actions=()):
     """One of the aggregators `east`, `west`, `eye`, which lead and vote about the service app together."""
     places = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
     a = support.Aggregator(
@@ -557,15 +561,12 @@ def region(tmp_path, ca, started, name, where, ports, cluster, start=True):
         + [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": r, "ca": f"{ca}/ca.pem",
                           "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"}) for n, r in places.items() if n != name]
         + [("failover app", {"regions": "us-east-1 us-west-2", "guards": "us-east-1=web-1/app us-west-2=web-2/app",
-                             "serving": "5s", "contract": "20s"})])
+                             "serving": "5s", "contract": "20s", **(more or {})}), *actions])
     started.append(a)
-    return a.start() if start else a
+    return a.start()
 
 
 def post(ca, who, port, question, kind="application/json"):
-    import http.client
-    import json
-    import ssl
     context = ssl.create_default_context(cafile=f"{ca}/ca.pem")
     context.load_cert_chain(f"{ca}/{who}.pem", f"{ca}/{who}.key")
     c = http.client.HTTPSConnection("localhost", port, context=context, timeout=20 * support.PATIENCE)
@@ -601,7 +602,6 @@ def test_the_path(aggregator, ca):
 def test_with_real_aggregators(tmp_path, ca, started, guarded, switch):
     """Three aggregators and an etcd: the guard of the active region serves and the other does not; etcd goes away, and all
     promise; one of them goes too, and the lease ends; both come back."""
-    import etcds
     cluster = etcds.Cluster(tmp_path / "etcd", started).start()
     ports = {n: support.free_port() for n in ("east", "west", "eye")}
     where = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
@@ -637,3 +637,62 @@ def test_with_real_aggregators(tmp_path, ca, started, guarded, switch):
     assert switch.on()
     other.kill()
     other.kill_helpers()
+
+
+def test_a_move_waits_for_the_proof(tmp_path, ca, started, guarded, switch):
+    """An operator moves the service: nobody opens the other region before its old one is proven fenced, and the guards change
+    places."""
+    cluster = etcds.Cluster(tmp_path / "etcd", started).start()
+    ports = {n: support.free_port() for n in ("east", "west", "eye")}
+    where = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
+    health = {r: support.free_port() for r in ("us-east-1", "us-west-2")}
+    for r, p in health.items():
+        folder = tmp_path / r
+        folder.mkdir()
+        started.append(support.Process(f"health-{r}", ["/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", p,
+                                                       "-d", folder], folder).start())
+    opened = tmp_path / "opened"
+    open_it = tmp_path / "open"
+    open_it.write_text(f"""#!/bin/sh
+case $(cat) in
+*precheck*) exit 0 ;;
+*apply*)
+    if [ -e {tmp_path}/runs ]; then touch {tmp_path}/overlap; fi
+    touch {opened} ;;
+esac
+test -e {opened} || exit 4
+""")
+    open_it.chmod(0o755)
+    quick = {"boot": "1s", "target_up": "0s", "up_after": "0s", "probe_successes": "1", "probe_interval": "1s", "validate": "1s",
+             "lock_delay": "0s", "warm": "1s", "fence": "60s",
+             "probes": " ".join(f"{r}=http://127.0.0.1:{p}/" for r, p in health.items())}
+    actions = [("action open", {"type": "command", "service": "app", "step": "promote", "command": open_it}),
+               ("action send", {"type": "command", "service": "app", "step": "switch", "command": "/bin/true"})]
+    three = {n: region(tmp_path, ca, started, n, where[n], ports, cluster, more=quick, actions=actions) for n in ports}
+    urls = [f"https://localhost:{p}" for p in ports.values()]
+
+    class At:
+        def __init__(self, url):
+            self.url = url
+    old = guarded([At(u) for u in urls], switch.fence)
+    new = guard_kit.Guarded(tmp_path, ca, urls, {"command": "/bin/true"}, name="web-2", agent={"region": "us-west-2"})
+    started.append(new)
+    new.start()
+    wait_for(serving(old), 60)
+    wait_for(lambda: new.phase() == "fenced", 30)
+
+    def sbctl(*words):
+        return subprocess.run([os.path.join(support.BUILD, "sbctl"), "--socket", three["west"].socket, *words],
+                              capture_output=True, text=True, check=False, timeout=60)
+
+    # refused while votes and readiness are young
+    wait_for(lambda: sbctl("failover", "start", "app", "--to", "us-west-2", "--accept-data-loss", "60", "--reason",
+                           "a test").returncode == 0, 60, every=1)
+    wait_for(opened.exists, 60)
+    assert not switch.on() and not (tmp_path / "overlap").exists()
+    wait_for(lambda: new.phase() == "serving", 30)
+    assert old.phase() == "fenced" and not old.may_start() and new.may_start()
+    status = json.loads(sbctl("failover", "status", "app", "--json").stdout)
+    assert '"fenced":"proof"' in json.dumps(status, separators=(",", ":"))
+    new.kill()
+    new.kill_helpers()
