@@ -119,11 +119,24 @@ static void write_firing(const struct judge *j, cJSON *o)
                                 alerts_firing(judge_alerts(j), (enum severity)s));
 }
 
+static void write_whole(const struct judge *j, struct wall now, cJSON *o)
+{
+    struct list told = {.most = TOLD_MOST}, slos = {.most = SLOS_MOST};
+    struct wall since = wall_add(now, span_s(-LOOK_BACK_S));
+    char text[WALL_TEXT];
+
+    told.array = cJSON_AddArrayToObject(o, "told");
+    (void)notify_tell_peer(judge_notify(j), add_told, &told);
+    slos.array = cJSON_AddArrayToObject(o, "slos");
+    cJSON_AddStringToObject(o, "slos_since", wall_text(since, text));
+    (void)slos_tell(judge_slos(j), since, add_slo, &slos);
+    cJSON_AddNumberToObject(o, "left_off", told.left_off + slos.left_off);
+    write_firing(j, cJSON_AddObjectToObject(o, "alerts"));
+}
+
 int peer_write(const struct peer_self *self, const struct judge *j, struct wall now, struct buf *json)
 {
-    struct wall since = wall_add(now, span_s(-LOOK_BACK_S));
     cJSON *o = cJSON_CreateObject();
-    struct list told = {.most = TOLD_MOST}, slos = {.most = SLOS_MOST};
     char text[WALL_TEXT], *out;
 
     cJSON_AddNumberToObject(o, "version", 1);
@@ -132,13 +145,8 @@ int peer_write(const struct peer_self *self, const struct judge *j, struct wall 
     cJSON_AddStringToObject(o, "program", self->version);
     cJSON_AddStringToObject(o, "sent", wall_text(now, text));
     cJSON_AddBoolToObject(o, "telling", self->telling);
-    told.array = cJSON_AddArrayToObject(o, "told");
-    (void)notify_tell_peer(judge_notify(j), add_told, &told);
-    slos.array = cJSON_AddArrayToObject(o, "slos");
-    cJSON_AddStringToObject(o, "slos_since", wall_text(since, text));
-    (void)slos_tell(judge_slos(j), since, add_slo, &slos);
-    cJSON_AddNumberToObject(o, "left_off", told.left_off + slos.left_off);
-    write_firing(j, cJSON_AddObjectToObject(o, "alerts"));
+    if (!self->light)
+        write_whole(j, now, o);
     if (self->failover)
         fo_word_write(self->failover, o);
     out = cJSON_PrintUnformatted(o);
@@ -231,6 +239,7 @@ int peer_read(struct bytes json, struct arena *a, struct peer_word *out, struct 
     (void)text_into(o, "program", out->version, sizeof out->version);
     out->telling.region = arena_text(a, out->region, strlen(out->region));
     out->telling.telling = yes(o, "telling");
+    out->light = !cJSON_GetObjectItemCaseSensitive(o, "told");
     out->slos = (uint32_t)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(o, "slos"));
     read_firing(cJSON_GetObjectItemCaseSensitive(o, "alerts"), out);
     read_failover(o, a, out);

@@ -14,6 +14,7 @@ int peers_check(const struct config *c, struct buf *report, struct err *e);
 struct peer_self {
     const char *region, *host, *version;
     bool telling;                   /* the telling thread works */
+    bool light;                     /* without what is told and counted: between two whole words */
     const struct fo_word *failover; /* NULL: nothing to say of it */
 };
 /* Our word as JSON. `told` is cut at what a body may hold, newest kept as notify says them. */
@@ -21,6 +22,7 @@ int peer_write(const struct peer_self *self, const struct judge *j, struct wall 
 
 struct peer_word {
     char region[128], host[256], version[32];
+    bool light;                  /* nothing is said of what is told and counted */
     struct peer_telling telling; /* texts in the arena; region points into this struct's copy there */
     uint32_t slos;               /* how many objectives and groups it counts */
     uint32_t firing[SEVERITY_CRITICAL + 1]; /* alerts */

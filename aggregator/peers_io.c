@@ -30,8 +30,8 @@ struct peer {
     char name[65], region[128], url[600], authorization[1100];
     struct http_client *client; /* NULL: its files cannot be read */
     struct http_call *call;
-    struct mono tried, heard, kept; /* 0: never */
-    int64_t skew_ms;                /* its clock minus ours, with the way */
+    struct mono tried, whole, heard, kept; /* 0: never; whole: said to it */
+    int64_t skew_ms;                       /* its clock minus ours, with the way */
     bool up, was_up;
     char host[256], version[32];
     uint32_t slos, told, firing[SEVERITY_CRITICAL + 1];
@@ -204,10 +204,13 @@ static void look(struct peer *p, struct mono now)
     p->was_up = p->up;
 }
 
-static bool write_word(struct decide *d, struct buf *body)
+static bool write_word(struct decide *d, bool light, struct buf *body)
 {
-    struct peer_self self = {
-        .region = d->region, .host = d->host, .version = SB_VERSION, .telling = d->teller != NULL};
+    struct peer_self self = {.region = d->region,
+                             .host = d->host,
+                             .version = SB_VERSION,
+                             .telling = d->teller != NULL,
+                             .light = light};
     struct fo_word *w = d->peer_hooks.speak ? calloc(1, sizeof *w) : NULL;
     bool good;
 
@@ -231,27 +234,34 @@ void peers_fast(struct decide *d, bool fast)
 
 void peers_tick(struct decide *d, struct mono now)
 {
-    const struct span every = span_ms((d->peers_fast ? FAST_S : EVERY_S) * 1000 - 50);
-    struct buf body;
-    bool written = false, good = false;
+    const struct span whole = span_ms(EVERY_S * 1000 - 50),
+                      every = d->peers_fast ? span_ms(FAST_S * 1000 - 50) : whole;
+    bool light;
+    struct buf word[2]; /* whole, light: written when the first peer needs it */
+    bool written[2] = {false, false}, good[2] = {false, false};
 
     if (!d->peers)
         return;
-    buf_init(&body, NULL, BODY_MOST);
+    buf_init(&word[0], NULL, BODY_MOST);
+    buf_init(&word[1], NULL, BODY_MOST);
     for (struct peer *p = d->peers; p; p = p->next) {
         look(p, now);
         if (!p->client || p->call || d->ending || (p->tried.ns && mono_sub(now, p->tried).ns < every.ns))
             continue;
         p->tried = now;
-        if (!written)
-            good = write_word(d, &body);
-        written = true;
-        if (good)
-            speak(p, &body);
+        light = p->whole.ns && mono_sub(now, p->whole).ns < whole.ns;
+        if (!light)
+            p->whole = now;
+        if (!written[light])
+            good[light] = write_word(d, light, &word[light]);
+        written[light] = true;
+        if (good[light])
+            speak(p, &word[light]);
         else
             p->failures++;
     }
-    buf_free(&body);
+    buf_free(&word[0]);
+    buf_free(&word[1]);
 }
 
 /* ---- hearing ---- */
@@ -312,18 +322,21 @@ static void take_vote(struct decide *d, struct peer *p, struct peer_word *w)
 static void take_word(struct decide *d, struct peer *p, struct peer_word *w, struct bytes body)
 {
     const struct moment m = decide_moment(d);
-    struct batch *b = batch_new(d);
+    struct batch *b;
 
     p->words++;
     p->heard = m.mono;
     p->skew_ms = w->telling.sent.ms - m.now.ms;
-    p->slos = w->slos;
-    p->told = w->telling.n_told;
     memcpy(p->host, w->host, sizeof p->host);
     memcpy(p->version, w->version, sizeof p->version);
-    memcpy(p->firing, w->firing, sizeof p->firing);
     look(p, m.mono);
     take_vote(d, p, w);
+    if (w->light)
+        return;
+    p->slos = w->slos;
+    p->told = w->telling.n_told;
+    memcpy(p->firing, w->firing, sizeof p->firing);
+    b = batch_new(d);
     if (!b)
         return;
     judge_peer(d->judge, &m, &w->telling, &b->orders);

@@ -352,7 +352,7 @@ static void test_words_of_peers(void **state)
         "{\"region\":\"w\",\"sent\":\"2026-11-24T05:59:00Z\",\"told\":[{}]}",
         ("{\"region\":\"w\",\"sent\":\"2026-11-24T05:59:00Z\",\"told\":[{\"key\":\"k\","
          "\"epoch\":-1}]}")};
-    const struct peer_self self = {.region = "here", .host = "host", .version = "1", .telling = true};
+    struct peer_self self = {.region = "here", .host = "host", .version = "1", .telling = true};
     struct env *v = env_new();
     struct peer_word w;
     struct arena a;
@@ -388,6 +388,14 @@ static void test_words_of_peers(void **state)
     whole = json.len;
     for (size_t n = 0; n < whole; n++) /* cut anywhere: an error, never a fault */
         assert_int_not_equal(peer_read((struct bytes){json.data, n}, &a, &w, &v->e), 0);
+    assert_false(w.light);
+    self.light = true; /* says nothing of what is told, which is not that nothing is told */
+    buf_clear(&json);
+    assert_int_equal(peer_write(&self, v->j, v->m.now, &json), 0);
+    assert_int_equal(peer_read(buf_bytes(&json), &a, &w, &v->e), 0);
+    assert_true(w.light);
+    assert_int_equal(w.telling.n_told, 0);
+    assert_true(json.len < whole);
     arena_free(&a);
     buf_free(&json);
     env_free(v);
