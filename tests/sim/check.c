@@ -356,11 +356,11 @@ void check_twin(struct world *w, struct node *n, const struct fo_event *e, const
 
 /* ---- the end: after all faults but one region's death, everything settles (20, 21) ---- */
 
-static const fo_reasons patience = FO_BIT(FO_R_AUTOMATION) | FO_BIT(FO_R_LOCKED) | FO_BIT(FO_R_MAINTENANCE) |
-                                   FO_BIT(FO_R_MUST_NOT) | FO_BIT(FO_R_HOLD) | FO_BIT(FO_R_BUDGET_DAY) |
-                                   FO_BIT(FO_R_BUDGET_WEEK) | FO_BIT(FO_R_FLAP) | FO_BIT(FO_R_LAG_UNKNOWN) |
-                                   FO_BIT(FO_R_RPO) | FO_BIT(FO_R_LEFT) | FO_BIT(FO_R_NO_FENCE) |
-                                   FO_BIT(FO_R_FENCE_FAILED);
+static const fo_reasons patience =
+    FO_BIT(FO_R_AUTOMATION) | FO_BIT(FO_R_LOCKED) | FO_BIT(FO_R_MAINTENANCE) | FO_BIT(FO_R_MUST_NOT) |
+    FO_BIT(FO_R_HOLD) | FO_BIT(FO_R_BUDGET_DAY) | FO_BIT(FO_R_BUDGET_WEEK) | FO_BIT(FO_R_FLAP) |
+    FO_BIT(FO_R_LAG_UNKNOWN) | FO_BIT(FO_R_RPO) | FO_BIT(FO_R_LEFT) | FO_BIT(FO_R_STEP_FAILED) |
+    FO_BIT(FO_R_STEP_DENIED) | FO_BIT(FO_R_STEP_CONFLICT) | FO_BIT(FO_R_NO_FENCE) | FO_BIT(FO_R_FENCE_FAILED);
 
 static int alive_voters(const struct world *w)
 {
@@ -441,6 +441,8 @@ static bool settled(const struct world *w, const struct node *n)
         return w->stranger || w->broke_glass;
     if (n->core.state == FO_S_BLOCKED && n->core.reasons & patience)
         return dead || w->late_calls || !served(w);
+    if (n->core.state == FO_S_BLOCKED && w->store.record.must_not.until > node_wall(w, n))
+        return true; /* somebody has forbidden the only way out */
     return false;
 }
 

@@ -18,6 +18,7 @@ static const struct {
     [F_STORE_LEADER] = {"store-leader", 3},
     [F_STORE_REVOKE] = {"store-revoke", 3},
     [F_STORE_MUTE] = {"store-mute", 3},
+    [F_STORE_LATE] = {"store-late", 3},
     [F_STORE_SLOW] = {"store-slow", 2},
     [F_SERVICE_DOWN] = {"service-down", 5},
     [F_GRAY] = {"gray", 3},
@@ -48,6 +49,8 @@ static const struct {
     [F_READINESS_OLD] = {"readiness-old", 1},
     [F_ALARM] = {"alarm", 1},
     [F_MOVING] = {"moving", 1},
+    [F_CALL_CONFLICT] = {"call-conflict", 1},
+    [F_SERVICE_FLAP] = {"service-flap", 2},
     [F_COMMAND] = {"command", 4},
 };
 
@@ -99,7 +102,12 @@ static void fill(struct world *w, struct rng *r, struct fault *f)
     case F_REGION_DEAD:
     case F_REGION_CUT:
     case F_SERVICE_DOWN:
-    case F_GRAY: f->a = (uint8_t)(draw(r, 0, 9) < 6 ? 0 : f->a); break;
+    case F_SERVICE_FLAP:
+    case F_GRAY:
+        f->a = (uint8_t)(draw(r, 0, 9) < 6 ? 0 : f->a);
+        f->x = (int32_t)draw(r, 20000, 50000);
+        length = f->kind == F_SERVICE_FLAP ? draw(r, 60000, 300000) : length;
+        break;
     case F_LINK_CUT:
     case F_LINK_FLAP:
     case F_LINK_SLOW:
@@ -113,6 +121,7 @@ static void fill(struct world *w, struct rng *r, struct fault *f)
     case F_STORE_DOWN: length = draw(r, 500, 60000); break;
     case F_STORE_CUT: f->a = (uint8_t)draw(r, 0, w->n_domains - 1); break;
     case F_STORE_LEADER: f->x = (int32_t)draw(r, 200, 7000); break;
+    case F_STORE_LATE:
     case F_STORE_MUTE: f->x = (int32_t)draw(r, 5, 60); break;
     case F_STORE_SLOW: f->x = (int32_t)draw(r, 50, 900); break;
     case F_PROBE_ONE: f->b = (uint8_t)draw(r, 0, w->n_nodes - 1); break;
@@ -124,6 +133,7 @@ static void fill(struct world *w, struct rng *r, struct fault *f)
     case F_CALL_TWICE:
     case F_CALL_RETRY:
     case F_CALL_DENIED:
+    case F_CALL_CONFLICT:
     case F_CALL_STRANGER:
         f->a = (uint8_t)draw(r, 0, w->config.n_actions - 1);
         f->x = (int32_t)draw(r, 20, 100);
@@ -147,6 +157,42 @@ static void fill(struct world *w, struct rng *r, struct fault *f)
     default: break;
     }
     f->until = f->from + length < w->heals ? f->from + length : w->heals;
+    f->when = FO_STATES;
+}
+
+/* Some faults wait for the moment that hurts: the leader entering a state. */
+static void at_state(struct world *w, struct rng *r, struct fault *f)
+{
+    if (f->until == INT64_MAX || f->kind == F_SERVICE_FLAP || f->kind == F_LINK_FLAP || draw(r, 0, 99) >= 30)
+        return;
+    f->when = (uint8_t)draw(r, FO_S_STEADY, FO_S_RESUME);
+    f->until = f->until - f->from; /* its length, until then */
+    f->from = draw(r, 35000, w->heals - 10000);
+    if (f->kind == F_COMMAND && draw(r, 0, 2) == 0 && f->when != FO_S_STEADY) {
+        static const uint8_t fit[] = {FO_C_ABORT, FO_C_BREAK_GLASS, FO_C_RESUME, FO_C_DRILL_ABORT, FO_C_SKIP};
+
+        w->orders[f->a].command = fit[draw(r, 0, 4)];
+        f->b = w->n_nodes;
+    }
+}
+
+void faults_at_state(struct world *w, uint8_t state)
+{
+    for (uint64_t left = w->waiting; left != 0; left &= left - 1) {
+        uint8_t i = (uint8_t)__builtin_ctzll(left);
+        struct fault *f = &w->faults[i];
+        int64_t length = f->until;
+
+        if (f->when != state || w->now < f->from)
+            continue;
+        w->waiting &= ~(UINT64_C(1) << i);
+        f->from = w->now + between(w, 0, 400);
+        f->until = f->from + length < w->heals ? f->from + length : w->heals;
+        if (f->from >= w->heals)
+            continue;
+        queue_push(w, f->from, (struct item){.kind = I_FAULT, .a = i});
+        queue_push(w, f->until, (struct item){.kind = I_MENDED, .a = i});
+    }
 }
 
 /* Faults that are no reason to move anything: one voter, one link, one evidence class, or one region that is not where
@@ -172,6 +218,58 @@ static void confine(struct world *w, struct rng *r, struct fault *f)
     }
 }
 
+static struct fault *another(struct world *w, struct rng *r, enum fault_kind kind)
+{
+    struct fault *f = &w->faults[w->n_faults++];
+
+    f->kind = (uint8_t)kind;
+    fill(w, r, f);
+    return f;
+}
+
+/* A move that is begun, and orders and losses at its states: what a swarm seldom reaches. */
+static void walk(struct world *w, struct rng *r)
+{
+    static const uint8_t begins[] = {FO_C_SWITCHOVER, FO_C_DRILL, FO_C_START};
+    static const uint8_t fit[] = {FO_C_ABORT, FO_C_BREAK_GLASS, FO_C_RESUME, FO_C_DRILL_ABORT,
+                                  FO_C_BREAK_GLASS};
+    struct fault *f;
+
+    for (int i = 0; i < 3; i++) {
+        f = another(w, r, F_COMMAND);
+        at_state(w, r, f);
+    }
+    if (draw(r, 0, 2) == 0) {
+        f = another(w, r, draw(r, 0, 1) ? F_REGION_DEAD : F_GRAY);
+        f->a = 0;
+        f->from = draw(r, 50000, 80000);
+        f->until = f->from + draw(r, 10000, 200000);
+    } else {
+        f = another(w, r, F_COMMAND);
+        w->orders[f->a].command = begins[draw(r, 0, 2)];
+        w->orders[f->a].region = (uint8_t)draw(r, 1, w->n_regions - 1);
+        f->b = w->n_nodes;
+        f->from = draw(r, 50000, 80000);
+    }
+    f->until = f->until < w->heals ? f->until : w->heals;
+    if (draw(r, 0, 3) == 0) {
+        f = another(w, r, draw(r, 0, 2) ? F_STORE_LATE : F_ALARM);
+        f->from = 45000;
+        f->until = w->heals;
+    }
+    for (int i = 0; i < 2; i++) {
+        f = another(w, r, draw(r, 0, 2) ? F_COMMAND : draw(r, 0, 1) ? F_STORE_REVOKE : F_CALL_STRANGER);
+        f->when = (uint8_t)draw(r, FO_S_SUSPECT, FO_S_RESUME);
+        f->until = draw(r, 1000, 60000);
+        f->from = 35000;
+        if (f->kind != F_COMMAND)
+            continue;
+        w->orders[f->a].command = fit[draw(r, 0, 4)];
+        w->orders[f->a].region = (uint8_t)draw(r, 0, w->n_regions - 1);
+        f->b = w->n_nodes;
+    }
+}
+
 static void swarm(struct world *w, struct rng *r)
 {
     uint8_t chosen[FAULT_KINDS];
@@ -186,7 +284,7 @@ static void swarm(struct world *w, struct rng *r)
         chosen[n++] = F_REGION_DEAD;
         sum = kinds[F_REGION_DEAD].weight;
     }
-    total = (int)draw(r, 1, w->scenario == SCENARIO_COMMANDS ? 12 : 20);
+    total = (int)draw(r, 1, w->scenario == SCENARIO_COMMANDS ? 8 : 20);
     for (int i = 0; i < total && w->n_faults < SIM_FAULTS; i++) {
         int64_t at = draw(r, 0, sum - 1);
         int k = 0;
@@ -194,13 +292,11 @@ static void swarm(struct world *w, struct rng *r)
         while (at >= kinds[chosen[k]].weight)
             at -= kinds[chosen[k++]].weight;
         w->faults[w->n_faults].kind = chosen[k];
-        fill(w, r, &w->faults[w->n_faults++]);
+        fill(w, r, &w->faults[w->n_faults]);
+        at_state(w, r, &w->faults[w->n_faults++]);
     }
     if (w->scenario == SCENARIO_COMMANDS)
-        for (int i = 0; i < 6; i++) {
-            w->faults[w->n_faults].kind = F_COMMAND;
-            fill(w, r, &w->faults[w->n_faults++]);
-        }
+        walk(w, r);
 }
 
 void faults_choose(struct world *w, struct rng *r)
@@ -217,13 +313,14 @@ void faults_choose(struct world *w, struct rng *r)
     } else if (w->scenario == SCENARIO_DEATH) {
         w->heals = 120000;
         w->ends = w->heals + 400000;
-        w->faults[w->n_faults++] =
-            (struct fault){.kind = F_REGION_DEAD, .from = draw(r, 90000, 115000), .until = INT64_MAX};
+        w->faults[w->n_faults++] = (struct fault){
+            .kind = F_REGION_DEAD, .when = FO_STATES, .from = draw(r, 90000, 115000), .until = INT64_MAX};
     } else {
         swarm(w, r);
         if (forever && w->n_faults < SIM_FAULTS)
             w->faults[w->n_faults++] =
                 (struct fault){.kind = F_REGION_DEAD,
+                               .when = FO_STATES,
                                .a = (uint8_t)(draw(r, 0, 3) ? 0 : draw(r, 0, w->n_regions - 1)),
                                .from = draw(r, 60000, w->heals),
                                .until = INT64_MAX};
@@ -240,6 +337,8 @@ void faults_print(const struct world *w, FILE *to)
             continue;
         fprintf(to, "  fault %2u %-14s a=%u b=%u x=%d from %lld", i, fault_name(f->kind), f->a, f->b, f->x,
                 (long long)f->from);
+        if (f->when < FO_STATES)
+            fprintf(to, " when %s", fo_state_name(f->when));
         if (f->until < INT64_MAX)
             fprintf(to, " until %lld", (long long)f->until);
         if (f->kind == F_COMMAND)
@@ -343,6 +442,7 @@ void fault_begin(struct world *w, uint8_t i)
         if (f->x)
             w->links[f->b][f->a].cuts++;
         break;
+    case F_SERVICE_FLAP:
     case F_LINK_FLAP: queue_push(w, w->now, (struct item){.kind = I_FLAP, .a = i}); break;
     case F_LINK_SLOW: w->links[f->a][f->b].more = w->links[f->b][f->a].more = f->x; break;
     case F_LINK_LOSSY: w->links[f->a][f->b].loss = w->links[f->b][f->a].loss = (uint8_t)f->x; break;
@@ -354,6 +454,7 @@ void fault_begin(struct world *w, uint8_t i)
     case F_STORE_LEADER: store_new_leader(w, f->x); break;
     case F_STORE_REVOKE: store_revoke(w); break;
     case F_STORE_MUTE: w->store.mute = (uint8_t)f->x; break;
+    case F_STORE_LATE: w->store.late = (uint8_t)f->x; break;
     case F_STORE_SLOW: w->store.more = f->x; break;
     case F_SERVICE_DOWN: w->regions[f->a].service_down++; break;
     case F_GRAY: w->regions[f->a].gray++; break;
@@ -374,6 +475,7 @@ void fault_begin(struct world *w, uint8_t i)
     case F_CALL_TWICE: t->twice = (uint8_t)f->x; break;
     case F_CALL_RETRY: t->retry = (uint8_t)f->x; break;
     case F_CALL_DENIED: t->denied = 1; break;
+    case F_CALL_CONFLICT: t->conflict = 1; break;
     case F_CALL_STRANGER:
         if (t->cas) {
             t->found = (struct fencing){w->store.life + 1, 1};
@@ -446,6 +548,7 @@ void fault_end(struct world *w, uint8_t i)
         break;
     case F_STORE_CUT: w->store.cut[f->a]--; break;
     case F_STORE_MUTE: w->store.mute = 0; break;
+    case F_STORE_LATE: w->store.late = 0; break;
     case F_STORE_SLOW: w->store.more = 0; break;
     case F_SERVICE_DOWN: w->regions[f->a].service_down--; break;
     case F_GRAY: w->regions[f->a].gray--; break;
@@ -463,6 +566,8 @@ void fault_end(struct world *w, uint8_t i)
     case F_CALL_TWICE: t->twice = 0; break;
     case F_CALL_RETRY: t->retry = 0; break;
     case F_CALL_DENIED: t->denied = 0; break;
+    case F_CALL_CONFLICT: t->conflict = 0; break;
+    case F_SERVICE_FLAP: w->regions[f->a].flapping = false; break;
     case F_CRASH_AT: n->crash_at = -1; break;
     case F_PAUSE_AT: n->pause_at = -1; break;
     case F_CLOCK_STEP:

@@ -212,6 +212,8 @@ void node_event(struct world *w, struct node *n, struct fo_event *e)
     if (n->core.state != before) {
         n->state_at = w->now;
         w->m->state[n->core.state]++;
+        if (w->waiting != 0 && n->core.leading)
+            faults_at_state(w, n->core.state);
     }
     marks_effects(w, n, &out);
     if (w->trace_to != NULL)

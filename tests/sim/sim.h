@@ -47,6 +47,7 @@ enum fault_kind {
     F_STORE_LEADER,  /* a new leader: away for x ms, all leases begin anew */
     F_STORE_REVOKE,  /* the lease that stands is taken away early */
     F_STORE_MUTE,    /* x % of the answers are lost */
+    F_STORE_LATE,    /* x % of the commits are done after their time-out */
     F_STORE_SLOW,    /* x ms more */
     F_SERVICE_DOWN,  /* a: the service answers errors, its database lives */
     F_GRAY,          /* a: users are hurt, probes are well */
@@ -77,11 +78,14 @@ enum fault_kind {
     F_READINESS_OLD, /* no reports */
     F_ALARM,         /* a blocking alarm; x: 1 outside the window */
     F_MOVING,        /* other services move */
+    F_CALL_CONFLICT, /* action a: somebody else has changed its target */
+    F_SERVICE_FLAP,  /* a: well and not, every x ms */
     F_COMMAND,       /* order a of the world's list, at node b */
     FAULT_KINDS
 };
 struct fault {
     uint8_t kind, a, b;
+    uint8_t when; /* begins when the leader enters this state, after `from`; FO_STATES: at `from` */
     int32_t x;
     int64_t from, until;
 };
@@ -97,6 +101,7 @@ struct region {
     uint8_t dead, cut, service_down, gray, probes_lie, muted, lag_silent, promote_fail; /* counts of faults */
     int32_t lag_rate, promote_slow;
     fo_reasons not_ready;
+    bool flapping;        /* at this moment its service is not well */
     bool writable;        /* its database would take writes */
     int64_t promoting;    /* when the promotion under way ends; 0 none */
     uint8_t fenced_by;    /* bit per fence action that has fenced it */
@@ -119,9 +124,9 @@ struct guard {
 
 struct target { /* what one action changes */
     struct fencing found;
-    uint8_t value;                                  /* SWITCH: the region routed to */
-    uint32_t epoch;                                 /* of what was applied */
-    uint8_t lost, mute, late, twice, retry, denied; /* faults */
+    uint8_t value;                                            /* SWITCH: the region routed to */
+    uint32_t epoch;                                           /* of what was applied */
+    uint8_t lost, mute, late, twice, retry, denied, conflict; /* faults */
     bool cas;
 };
 
@@ -145,7 +150,7 @@ enum { OP_ACQUIRE, OP_KEEP, OP_RESIGN, OP_READ, OP_STORE };
 struct store {
     uint8_t down; /* count of faults */
     uint8_t cut[SIM_DOMAINS];
-    uint8_t mute;
+    uint8_t mute, late;
     int32_t more;
     int64_t away_until, down_since; /* -1: it is there */
     uint64_t rev, life;
@@ -306,6 +311,7 @@ struct world {
     uint32_t next_request, next_call, next_word;
     struct fault faults[SIM_FAULTS];
     struct fo_order orders[SIM_FAULTS];
+    uint64_t waiting;    /* faults that wait for a state, by bit */
     int64_t heals, ends; /* true ms */
     bool healed;
     uint8_t dead_for_good;           /* region; FO_NONE */
@@ -360,6 +366,7 @@ bool region_well(const struct world *w, uint8_t r);
 /* faults.c */
 void faults_choose(struct world *w, struct rng *r);
 void fault_begin(struct world *w, uint8_t i);
+void faults_at_state(struct world *w, uint8_t state); /* the leader has entered it */
 void fault_end(struct world *w, uint8_t i);
 void operator_helps(struct world *w);
 const char *fault_name(uint8_t kind);

@@ -85,6 +85,8 @@ void store_ask(struct world *w, struct node *n, uint8_t op, uint64_t id, bool ow
     if (op == OP_STORE)
         r->record = n->core.next;
     r->executed = !asked;
+    if (op == OP_STORE && chance(w, w->store.late))
+        there = STORE_TIMEOUT + between(w, 50, 5000);
     if (asked)
         queue_push(w, w->now + there, (struct item){.kind = I_EXEC, .a = (uint16_t)(r - w->requests)});
     r->mute = !asked || chance(w, w->store.mute) || there + back >= STORE_TIMEOUT;

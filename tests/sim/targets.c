@@ -237,6 +237,8 @@ void call_exec(struct world *w, struct call *c)
         class = t->denied ? ACTION_DENIED : ACTION_OK;
     else if (t->denied && changes)
         class = ACTION_DENIED;
+    else if (t->conflict && changes)
+        class = ACTION_CONFLICT;
     else if (t->retry && chance(w, 70))
         class = chance(w, 50) ? ACTION_RETRY : ACTION_THROTTLED;
     else

@@ -56,7 +56,7 @@ static void lay_out_times(struct fo_times *t, struct rng *r)
                            .failback_green = 40000,
                            .retry = 500,
                            .retry_most = 8000,
-                           .plan_most = 240000};
+                           .plan_most = (int32_t)draw(r, 3, 24) * 10000};
 }
 
 static void add_action(struct world *w, struct rng *r, enum plan_step step, bool required, bool proves,
@@ -159,7 +159,7 @@ static void lay_out(struct world *w, struct rng *r)
     c->gray_auto = odds(r, 30);
     c->accept_unknown_lag = odds(r, 5);
     c->budget_day = (uint8_t)draw(r, 1, 2);
-    c->budget_week = (uint8_t)draw(r, c->budget_day, 3);
+    c->budget_week = (uint8_t)draw(r, 1, 3);
     snprintf(w->names.service, FO_NAME, "app");
     for (uint8_t i = 0; i < w->n_regions; i++) {
         snprintf(w->names.region[i], FO_NAME, "r%u", i);
@@ -236,7 +236,7 @@ uint8_t routed(const struct world *w)
 
 bool region_well(const struct world *w, uint8_t r)
 {
-    return !w->regions[r].dead && !w->regions[r].service_down;
+    return !w->regions[r].dead && !w->regions[r].service_down && !w->regions[r].flapping;
 }
 
 bool region_commits(const struct world *w, uint8_t r)
@@ -351,7 +351,9 @@ static void begin(struct world *w, struct rng *r)
     for (uint8_t i = 0; i < w->n_nodes; i++)
         queue_push(w, draw(r, 0, 1500), (struct item){.kind = I_RESTART, .node = i, .inc = w->nodes[i].inc});
     for (uint8_t i = 0; i < w->n_faults; i++)
-        if (!(w->o.dropped & (UINT64_C(1) << i))) {
+        if (!(w->o.dropped & (UINT64_C(1) << i)) && w->faults[i].when < FO_STATES) {
+            w->waiting |= UINT64_C(1) << i;
+        } else if (!(w->o.dropped & (UINT64_C(1) << i))) {
             queue_push(w, w->faults[i].from, (struct item){.kind = I_FAULT, .a = i});
             if (w->faults[i].until < INT64_MAX)
                 queue_push(w, w->faults[i].until, (struct item){.kind = I_MENDED, .a = i});
@@ -456,7 +458,12 @@ static void to_world(struct world *w, struct item *it)
     case I_FAULT: fault_begin(w, (uint8_t)it->a); break;
     case I_MENDED: fault_end(w, (uint8_t)it->a); break;
     case I_FLAP:
-        if (w->faults[it->a].until > w->now) {
+        if (w->faults[it->a].kind == F_SERVICE_FLAP) {
+            if (w->faults[it->a].until > w->now) {
+                w->regions[w->faults[it->a].a].flapping ^= true;
+                queue_push(w, w->now + w->faults[it->a].x, *it);
+            }
+        } else if (w->faults[it->a].until > w->now) {
             struct fault *f = &w->faults[it->a];
 
             w->links[f->a][f->b].flap_down ^= 1;
