@@ -317,13 +317,17 @@ void faults_choose(struct world *w, struct rng *r)
             .kind = F_REGION_DEAD, .when = FO_STATES, .from = draw(r, 90000, 115000), .until = INT64_MAX};
     } else {
         swarm(w, r);
-        if (forever && w->n_faults < SIM_FAULTS)
-            w->faults[w->n_faults++] =
-                (struct fault){.kind = F_REGION_DEAD,
-                               .when = FO_STATES,
-                               .a = (uint8_t)(draw(r, 0, 3) ? 0 : draw(r, 0, w->n_regions - 1)),
-                               .from = draw(r, 60000, w->heals),
-                               .until = INT64_MAX};
+        if (forever && w->n_faults < SIM_FAULTS) {
+            struct fault *f = &w->faults[w->n_faults++];
+
+            f->kind = F_REGION_DEAD;
+            f->when = FO_STATES;
+            f->a = (uint8_t)draw(r, 0, w->n_regions - 1);
+            if (draw(r, 0, 3) != 0)
+                f->a = 0;
+            f->from = draw(r, 60000, w->heals);
+            f->until = INT64_MAX;
+        }
     }
     w->n_guards = 0;
 }

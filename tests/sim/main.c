@@ -3,6 +3,7 @@
  *   -n N     seeds (1000)         -s S   the first (1)            -j N   processes (2)
  *   -t       prints the trace     -d     prints a digest over all states and effects of each seed
  *   -i N     invariant N is not looked at
+ *   -b N     ends after N violations; 1: does not explain them
  *   -q       no check of marks    -k     kills the leader at each effect of a plan without faults
  *
  * Exit status 1 when an invariant broke or something was never reached. */
@@ -15,7 +16,7 @@
 
 struct run {
     uint64_t first, n;
-    int jobs;
+    int jobs, most; /* most: violations until it ends */
     bool trace, digest, quiet, kill;
     uint32_t ignored;
 };
@@ -59,7 +60,7 @@ static void tail(const char *text, int lines, FILE *to)
     fputs(p + (*p == '\n'), to);
 }
 
-static void explain(struct world *w, uint64_t seed, struct options o)
+static void explain(struct world *w, uint64_t seed, struct options o, bool brief)
 {
     uint8_t invariant = w->broken;
     struct marks *m = calloc(1, sizeof(*m));
@@ -69,6 +70,10 @@ static void explain(struct world *w, uint64_t seed, struct options o)
 
     printf("seed %llu: invariant %u at %lld ms: %s\n", (unsigned long long)seed, invariant,
            (long long)w->broken_at, w->broken_why);
+    if (brief) {
+        free(m);
+        return;
+    }
     o.dropped = shrink(w, seed, o, invariant);
     mem = open_memstream(&text, &size);
     once(w, seed, &o, m, mem);
@@ -88,14 +93,14 @@ static int seeds(const struct run *r, uint64_t first, uint64_t n, struct marks *
     uint64_t all = 14695981039346656037u;
     int bad = 0;
 
-    for (uint64_t seed = first; seed < first + n && bad < 3; seed++) {
+    for (uint64_t seed = first; seed < first + n && bad < r->most; seed++) {
         bool good = once(w, seed, &o, m, r->trace ? stdout : NULL);
 
         all = mix(all, &w->digest, sizeof(w->digest));
         if (good)
             continue;
         bad++;
-        explain(w, seed, o);
+        explain(w, seed, o, r->most == 1);
     }
     if (r->digest)
         printf("digest %016llx\n", (unsigned long long)all);
@@ -123,26 +128,26 @@ static int crash_points(const struct run *r, uint64_t first, uint64_t n, struct 
     int bad = 0;
     uint64_t points = 0, stuck = 0;
 
-    for (uint64_t seed = first; seed < first + n && bad < 3; seed++) {
+    for (uint64_t seed = first; seed < first + n && bad < r->most; seed++) {
         struct options o = {.trace = r->trace, .kill = true, .ignored = r->ignored, .kill_at = -1};
         struct outside whole, cut;
         uint32_t effects;
 
         if (!once(w, seed, &o, m, NULL)) {
             bad++;
-            explain(w, seed, o);
+            explain(w, seed, o, r->most == 1);
             continue;
         }
         whole = outside(w);
         effects = w->kills;
-        for (uint32_t k = 0; k < 2 * effects && bad < 3; k++) {
+        for (uint32_t k = 0; k < 2 * effects && bad < r->most; k++) {
             o.kill_at = (int32_t)(k / 2);
             o.kill_for = k & 1 ? 90000 : 800; /* a successor goes on with it; or itself does */
             points++;
             if (!once(w, seed, &o, m, NULL)) {
                 bad++;
                 printf("killed at effect %d for %d ms: ", o.kill_at, o.kill_for);
-                explain(w, seed, o);
+                explain(w, seed, o, r->most == 1);
                 continue;
             }
             cut = outside(w);
@@ -245,18 +250,19 @@ static uint64_t percentile(const struct marks *m, uint64_t of, uint64_t ppm)
 
 int main(int argc, char **argv)
 {
-    struct run r = {.first = 1, .n = 1000, .jobs = 2};
+    struct run r = {.first = 1, .n = 1000, .jobs = 2, .most = 3};
     struct marks *m = calloc(1, sizeof(*m));
     struct timespec a, b;
     double took;
     int c, bad;
 
-    while ((c = getopt(argc, argv, "n:s:j:tdqki:")) != -1)
+    while ((c = getopt(argc, argv, "n:s:j:tdqki:b:")) != -1)
         switch (c) {
         case 'n': r.n = strtoull(optarg, NULL, 10); break;
         case 's': r.first = strtoull(optarg, NULL, 10); break;
         case 'j': r.jobs = (int)strtol(optarg, NULL, 10); break;
         case 'i': r.ignored |= 1u << (strtoul(optarg, NULL, 10) & 31); break;
+        case 'b': r.most = (int)strtol(optarg, NULL, 10); break;
         case 't': r.trace = true; break;
         case 'd': r.digest = true; break;
         case 'q': r.quiet = true; break;

@@ -32,7 +32,7 @@ static void lay_out_times(struct fo_times *t, struct rng *r)
     /* What safety rests on has its production value; what only takes long is shorter, so that a seed is a quarter of an
      * hour and not a day. */
     *t = (struct fo_times){.boot = 30000,
-                           .suspect_clear = (int32_t)draw(r, 5, 15) * 1000,
+                           .suspect_clear = 10000,
                            .confirm = 10000,
                            .gray_page = 20000,
                            .gray_clear = 20000,
@@ -46,67 +46,70 @@ static void lay_out_times(struct fo_times *t, struct rng *r)
                            .contract = 32000,
                            .fence = 60000,
                            .catchup = 30000,
-                           .target_up = (int32_t)draw(r, 2, 4) * 10000,
+                           .target_up = 20000,
                            .ready_age = 100000,
-                           .rpo = (int32_t)draw(r, 2, 6) * 10000,
+                           .rpo = 20000,
                            .warm = 20000,
                            .validate = 15000,
                            .validate_most = 90000,
-                           .hold = (int32_t)draw(r, 3, 8) * 10000,
+                           .hold = 30000,
                            .failback_green = 40000,
                            .retry = 500,
                            .retry_most = 8000,
-                           .plan_most = (int32_t)draw(r, 3, 24) * 10000};
+                           .plan_most = 240000};
+    t->suspect_clear = (int32_t)draw(r, 5, 15) * 1000;
+    t->target_up = (int32_t)draw(r, 2, 4) * 10000;
+    t->rpo = (int32_t)draw(r, 2, 6) * 10000;
+    t->hold = (int32_t)draw(r, 3, 8) * 10000;
+    t->plan_most = (int32_t)draw(r, 3, 24) * 10000;
 }
 
-static void add_action(struct world *w, struct rng *r, enum plan_step step, bool required, bool proves,
-                       bool undo)
+/* Draws are made one after the other: C leaves the order of arguments and initialisers to the compiler. */
+static void add_action(struct world *w, struct rng *r, enum plan_step step, int required, bool proves,
+                       int undo)
 {
     struct fo_config *c = &w->config;
     struct fo_action *a = &c->actions[c->n_actions];
-    int32_t timeout = (int32_t)draw(r, 2, 9) * 1000;
+    struct target *t = &w->targets[c->n_actions];
 
-    *a = (struct fo_action){.step = (uint8_t)step,
-                            .required = required,
-                            .proves = proves,
-                            .undo = undo,
-                            .on = (uint8_t)(odds(r, 85) ? 7 : 1 | (int)draw(r, 0, 3) << 1),
-                            .timeout_ms = timeout,
-                            .patience_ms = (int32_t)draw(r, 20, 60) * 1000};
-    w->targets[c->n_actions] = (struct target){.value = FO_NONE, .cas = step == STEP_SWITCH || odds(r, 50)};
+    a->step = (uint8_t)step;
+    a->required = odds(r, required);
+    a->proves = proves;
+    a->undo = odds(r, undo);
+    a->on = (uint8_t)(1 + 2 * draw(r, 0, 3));
+    if (step == STEP_PROMOTE || step == STEP_SWITCH || odds(r, 80))
+        a->on = 7;
+    a->timeout_ms = (int32_t)draw(r, 2, 9) * 1000;
+    a->patience_ms = (int32_t)draw(r, 20, 60) * 1000;
+    t->value = step == STEP_SWITCH ? 0 : FO_NONE;
+    t->cas = odds(r, 50) || step == STEP_SWITCH;
     snprintf(w->names.action[c->n_actions], FO_NAME, "%s-%u", plan_step_name(step), c->n_actions);
     c->n_actions++;
 }
 
 static void lay_out_actions(struct world *w, struct rng *r)
 {
-    struct fo_config *c = &w->config;
     bool proof = odds(r, 45);
 
     if (proof || odds(r, 10))
-        add_action(w, r, STEP_FENCE, odds(r, 80), proof, odds(r, 100));
+        add_action(w, r, STEP_FENCE, 80, proof, 90);
     if (odds(r, 25))
-        add_action(w, r, STEP_CATCHUP, odds(r, 50), false, odds(r, 50));
-    add_action(w, r, STEP_PROMOTE, true, false, false);
-    w->promotes = (uint8_t)(c->n_actions - 1);
-    c->actions[w->promotes].on = 7;
+        add_action(w, r, STEP_CATCHUP, 50, false, 50);
+    w->promotes = w->config.n_actions;
+    add_action(w, r, STEP_PROMOTE, 100, false, 0);
     if (odds(r, 35))
-        add_action(w, r, STEP_PROMOTE, false, false, false);
+        add_action(w, r, STEP_PROMOTE, 0, false, 0);
     if (odds(r, 40))
-        add_action(w, r, STEP_WARM, odds(r, 30), false, false);
+        add_action(w, r, STEP_WARM, 30, false, 0);
     if (odds(r, 50))
-        add_action(w, r, STEP_TEST, odds(r, 80), false, false);
-    add_action(w, r, STEP_SWITCH, true, false, odds(r, 50));
-    c->actions[c->n_actions - 1].on = 7;
+        add_action(w, r, STEP_TEST, 80, false, 0);
+    add_action(w, r, STEP_SWITCH, 100, false, 50);
     if (odds(r, 25))
-        add_action(w, r, STEP_SWITCH, false, false, false);
+        add_action(w, r, STEP_SWITCH, 0, false, 0);
     if (odds(r, 40))
-        add_action(w, r, STEP_VALIDATE, odds(r, 60), false, false);
+        add_action(w, r, STEP_VALIDATE, 60, false, 0);
     if (odds(r, 40))
-        add_action(w, r, STEP_TIDY, false, false, false);
-    for (uint8_t i = 0; i < c->n_actions; i++)
-        if (c->actions[i].step == STEP_SWITCH)
-            w->targets[i].value = 0;
+        add_action(w, r, STEP_TIDY, 0, false, 0);
 }
 
 static void lay_out_nodes(struct world *w, struct rng *r)
@@ -182,8 +185,8 @@ static void lay_out(struct world *w, struct rng *r)
     }
     w->votes = (struct vote_config){.n_regions = w->n_regions,
                                     .n_canaries = 3,
-                                    .has_users = odds(r, 75),
-                                    .has_database = odds(r, 60),
+                                    .has_users = 1,
+                                    .has_database = 1,
                                     .tick_ms = 5000,
                                     .fast_ms = 1000,
                                     .down_probes = 3,
@@ -197,6 +200,8 @@ static void lay_out(struct world *w, struct rng *r)
                                     .gray_ms = 20000,
                                     .database_ms = 10000,
                                     .tilt_ms = 30000};
+    w->votes.has_users = odds(r, 75);
+    w->votes.has_database = odds(r, 60);
     for (uint8_t i = 0; i < w->n_regions; i++)
         w->votes.n_probes[i] = (uint8_t)draw(r, 1, 2);
 }
