@@ -82,7 +82,7 @@ static struct verdict on_approve(const struct fo_turn *t, const struct fo_order 
         return refused(FO_R_INVALID);
     if (o->region != FO_NONE && (o->region >= t->c->n_regions || o->region == s->record.active))
         return refused(FO_R_INVALID);
-    return s->state == FO_S_BLOCKED || s->state == FO_S_GRAY ? waits() : refused(FO_R_NO_PLAN);
+    return s->state == FO_S_BLOCKED || s->state == FO_S_GRAY || s->state == FO_S_GATE ? waits() : refused(FO_R_NO_PLAN);
 }
 
 static struct verdict on_abort(const struct fo_turn *t, const struct fo_order *o)
@@ -144,8 +144,6 @@ static struct verdict check(const struct fo_turn *t, const struct fo_order *o)
         return refused(FO_R_LEASE);
     if (!s->known)
         return refused(FO_R_STORE);
-    if (s->pending_on != 0)
-        return refused(FO_R_BUSY);
     switch (o->command) {
     case FO_C_START:
     case FO_C_SWITCHOVER:
@@ -179,7 +177,7 @@ void fo_take_command(struct fo_turn *t, const struct fo_event *e)
 
     if (s->pending_on != 0 && s->pending.id == o->id)
         return; /* the same request once more: one answer */
-    v = check(t, o);
+    v = s->pending_on != 0 ? refused(FO_R_BUSY) : check(t, o);
     if (v.fate != WAITS) {
         answer(t, o->id, v.why, 0);
         return;
@@ -225,13 +223,19 @@ void fo_command_drive(struct fo_turn *t)
     struct fo *s = t->s;
     const struct fo_order *o = &s->pending;
     struct fo_record *r;
+    struct verdict v;
 
     if (s->pending_on != 0 && (!s->leading || s->state == FO_S_FROZEN)) {
         fo_answer(t, FO_R_LEASE, 0);
         return;
     }
-    if (s->pending_on != 1 || !fo_can_write(t) || !s->known || s->state == FO_S_RESUME)
+    if (s->pending_on != 1 || !fo_can_write(t) || !s->known)
         return;
+    v = check(t, o); /* it may have been overtaken while it waited */
+    if (v.fate != WAITS) {
+        fo_answer(t, v.why, 0);
+        return;
+    }
     switch (o->command) {
     case FO_C_LOCK: suppress(t, &fo_draft(t)->lock, FO_NONE); break;
     case FO_C_MAINTENANCE: suppress(t, &fo_draft(t)->maintenance, FO_NONE); break;
@@ -268,7 +272,8 @@ void fo_command_drive(struct fo_turn *t)
         r = fo_draft(t);
         if (s->runs[o->action].flying)
             return;
-        if (r->plan.phase[o->action] == FO_INTENT || r->plan.phase[o->action] == FO_FAILED)
+        if (r->plan.phase[o->action] == FO_INTENT || r->plan.phase[o->action] == FO_FAILED ||
+            r->plan.phase[o->action] == FO_UNDOING)
             r->plan.phase[o->action] = FO_SKIPPED;
         s->runs[o->action].settled = FO_IDLE;
         break;
@@ -295,8 +300,7 @@ void fo_unstick(struct fo_turn *t)
         else if (p->phase[i] == FO_FAILED && t->c->actions[i].step == p->step)
             p->phase[i] = FO_INTENT;
     }
-    /* a plan that was being taken back has a writer already */
-    r->status = !p->past_no_return && r->writer == p->from ? FO_UNDO_STATUS : FO_PLAN;
+    r->status = p->undoing ? FO_UNDO_STATUS : FO_PLAN;
     r->stuck_reason = FO_R_NONE;
     s->sticky = 0;
     s->pending_on = 2;

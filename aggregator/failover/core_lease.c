@@ -133,7 +133,7 @@ static void acquire(struct fo_turn *t)
     bool inside = s->known && s->record.active == t->c->own_region;
     int64_t from = inside && s->entered > s->tried_at ? s->entered : s->tried_at;
 
-    if (!t->c->may_lead || t->now - from < (inside ? FO_INSIDE : t->c->t.keep))
+    if (!t->c->may_lead || t->now - from < (inside || s->resigning ? FO_INSIDE : t->c->t.keep))
         return;
     s->tried_at = t->now;
     (void)fo_emit(t, FO_DO_ACQUIRE);

@@ -55,6 +55,7 @@ void fo_plan_begin(struct fo_turn *t)
     p->from = r->active;
     p->to = to;
     p->automatic = !asked;
+    p->was_fenced = r->writer == FO_NONE;
     p->accepted_loss_ms = asked ? s->pending.accept_loss_ms : -1;
     p->loss_ms = -1;
     p->asked = p->began = p->fence_said = t->wall;
@@ -204,7 +205,8 @@ void fo_plan_undo(struct fo_turn *t)
     if (r->plan.automatic)
         give_back(r, r->plan.began);
     r->status = FO_UNDO_STATUS;
-    r->writer = r->plan.from;
+    r->writer = r->plan.was_fenced ? FO_NONE : r->plan.from;
+    r->plan.undoing = 1;
     r->stuck_reason = FO_R_NONE;
     s->rung = 0;
     fo_run_clear(s);
@@ -327,12 +329,13 @@ static void claim(struct fo_turn *t)
 
     if (!fo_quiet(t) || (s->known && fencing_cmp(s->record.token, s->token) == 0))
         return;
-    if (!s->known)
-        memset(&s->record, 0, sizeof s->record);
     r = fo_draft(t);
+    if (r->version != 0)
+        return; /* also when the record has vanished: what we know of it stands there again */
+    memset(r, 0, sizeof *r);
     r->version = 1;
-    if (!s->known)
-        r->lock.region = r->must_not.region = r->maintenance.region = r->automation.region = FO_NONE;
+    r->token = s->token;
+    r->lock.region = r->must_not.region = r->maintenance.region = r->automation.region = FO_NONE;
 }
 
 void fo_plan_drive(struct fo_turn *t)

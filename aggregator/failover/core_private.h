@@ -25,6 +25,7 @@ enum {
     FO_SECOND = 1000,
     FO_INSIDE = 20 * FO_SECOND, /* a decider inside the active region waits so long for one outside */
     FO_READ_EVERY = 2 * FO_SECOND,
+    FO_UNREAD = 30 * FO_SECOND, /* a holder that cannot read the record gives way */
     FO_ANSWER_MOST =
         10 * FO_SECOND, /* behind its time-out: an answer that the shell owes will not come any more */
     FO_SUPPRESS = 4 * 3600 * FO_SECOND,

@@ -29,6 +29,8 @@ static void copy_plan(struct fo_plan *to, const struct fo_plan *from)
     to->past_no_return = from->past_no_return;
     to->automatic = from->automatic;
     to->fenced = from->fenced;
+    to->was_fenced = from->was_fenced;
+    to->undoing = from->undoing;
     memcpy(to->phase, from->phase, sizeof to->phase);
     memcpy(to->tries, from->tries, sizeof to->tries);
     to->accepted_loss_ms = from->accepted_loss_ms;

@@ -41,6 +41,11 @@ bool when_outside_heard(struct fo_turn *t)
             return true;
     return false;
 }
+/* The lease is ours and the record cannot be had: somebody else may read it. */
+bool when_unread(struct fo_turn *t)
+{
+    return t->s->reading && stayed(t, FO_UNREAD);
+}
 void then_resign(struct fo_turn *t)
 {
     fo_resign(t);
@@ -187,7 +192,11 @@ bool when_confirmed(struct fo_turn *t)
 
 bool when_asked(struct fo_turn *t)
 {
-    return fo_asked(t->s) && fo_quiet(t);
+    /* what was proposed may be approved while it is proposed */
+    bool stale =
+        t->s->pending.command == FO_C_APPROVE && t->s->state != FO_S_BLOCKED && t->s->state != FO_S_GRAY;
+
+    return fo_asked(t->s) && fo_quiet(t) && !stale;
 }
 void then_asked_anew(struct fo_turn *t)
 {

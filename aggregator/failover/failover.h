@@ -151,6 +151,8 @@ struct fo_plan {
     uint8_t past_no_return;    /* promote was intended: only forward */
     uint8_t automatic;         /* nobody asked: counts for the budget */
     uint8_t fenced;            /* 0 no, 1 proof, 2 contract, 3 an operator's word */
+    uint8_t was_fenced;        /* nobody wrote before it began (FO_C_FENCE): taking it back leaves that so */
+    uint8_t undoing;           /* it is being, or was, taken back */
     uint8_t phase[FO_ACTIONS]; /* enum fo_phase */
     uint8_t tries[FO_ACTIONS];
     int64_t accepted_loss_ms; /* -1: none */

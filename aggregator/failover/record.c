@@ -31,6 +31,8 @@ static const struct line_number {
     {"plan.past_no_return", AT(plan.past_no_return), 1, 0, 1},
     {"plan.automatic", AT(plan.automatic), 1, 0, 1},
     {"plan.fenced", AT(plan.fenced), 1, 0, 3},
+    {"plan.was_fenced", AT(plan.was_fenced), 1, 0, 1},
+    {"plan.undoing", AT(plan.undoing), 1, 0, 1},
     {"plan.accepted_loss_ms", AT(plan.accepted_loss_ms), 8, INT64_MIN, INT64_MAX},
     {"plan.loss_ms", AT(plan.loss_ms), 8, INT64_MIN, INT64_MAX},
     {"plan.bad_since", AT(plan.bad_since), 8, INT64_MIN, INT64_MAX},

@@ -43,6 +43,7 @@
     X(116, FROZEN, RESUME, granted, read_first, "back",                                                               \
        "The authority answers again and the lease is still ours.")                                                    \
     ANY_SETTLED(X, RESUME)                                                                                            \
+    X(119, RESUME, FOLLOW, unread, resign, "unread", "The record cannot be read here: somebody else may.")            \
     X(120, RESUME, STEADY, is_steady, settle_in, "steady", "The record is ours: no move is under way.")               \
     X(121, RESUME, HOLD, is_hold, settle_in, "hold", "The record is ours: a move has ended not long ago.")            \
     X(122, RESUME, STUCK, is_stuck, settle_in_stuck, "stuck", "The record is ours: a move waits for people.")         \

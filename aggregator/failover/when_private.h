@@ -97,6 +97,7 @@ bool when_undo_failed(struct fo_turn *t);
 bool when_undone(struct fo_turn *t);
 bool when_undone_down(struct fo_turn *t);
 bool when_unstuck(struct fo_turn *t);
+bool when_unread(struct fo_turn *t);
 bool when_valid(struct fo_turn *t);
 bool when_warm(struct fo_turn *t);
 bool when_warm_cap(struct fo_turn *t);

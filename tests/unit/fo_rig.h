@@ -24,6 +24,7 @@ struct rig {
     /* authority */
     struct fo_record record;
     uint64_t rev, lease_rev;
+    bool unreadable;
     bool known, away, held_by_other, lose_next_answer, conflict_next;
     int stores;
     int die_at_store, die_at_action; /* the process ends when that one has been done; 0 never */
@@ -88,7 +89,7 @@ static inline void rig_read(struct rig *w)
 {
     struct fo_event e = rig_make(w, FO_E_RECORD);
 
-    if (w->away)
+    if (w->away || w->unreadable)
         return;
     e.u.record.known = w->known;
     e.u.record.rev = w->known ? w->rev : 0;

@@ -247,6 +247,54 @@ static void fence_and_unfence_by_hand(void **state)
     free(w);
 }
 
+/* What somebody has fenced by hand stays so, also when a move was begun and taken back. */
+static void fenced_by_hand_before(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    assert_int_equal(rig_order(w, rig_command(FO_C_FENCE, EAST)), FO_R_NONE);
+    w->facts.region[WEST].lag_ms = 40;
+    rig_run(w, 1100);
+    assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_CATCHUP, 5000));
+    assert_int_equal(rig_order(w, rig_command(FO_C_ABORT, FO_NONE)), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_STEADY, 5000));
+    assert_int_equal(w->record.writer, FO_NONE);
+    assert_int_equal(rig_order(w, rig_command(FO_C_UNFENCE, EAST)), FO_R_NONE);
+    assert_int_equal(w->record.writer, EAST);
+    free(w);
+}
+
+/* A command that was overtaken while it waited for its commit is answered, and holds up no other. */
+static void overtaken(void **state)
+{
+    struct rig *w = rig_steady();
+    struct fo_event e;
+
+    (void)state;
+    w->guards_fence = false;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_FENCE, 30000));
+    w->s.storing = 1;
+    w->s.store_at = w->now;
+    e = rig_make(w, FO_E_COMMAND);
+    e.u.order = rig_command(FO_C_ABORT, FO_NONE);
+    e.u.order.id = 77;
+    rig_event(w, &e);
+    assert_int_equal(w->answers, 0);
+    w->s.record.status = w->record.status = FO_UNDO_STATUS; /* it is being taken back already */
+    w->s.record.writer = w->record.writer = EAST;
+    w->s.state = FO_S_UNDO;
+    w->s.storing = 0;
+    rig_run(w, 1000);
+    assert_int_equal(w->answers, 1);
+    assert_int_equal(w->answered_code, FO_R_NONE);
+    w->answers = 0;
+    assert_int_equal(rig_order(w, rig_command(FO_C_LOCK, FO_NONE)), FO_R_NONE);
+    free(w);
+}
+
 static void break_glass(void **state)
 {
     struct rig *w = rig_steady();
@@ -549,6 +597,8 @@ int main(void)
         cmocka_unit_test(suppressions_end_by_themselves),
         cmocka_unit_test(must_not),
         cmocka_unit_test(fence_and_unfence_by_hand),
+        cmocka_unit_test(fenced_by_hand_before),
+        cmocka_unit_test(overtaken),
         cmocka_unit_test(break_glass),
         cmocka_unit_test(stuck_and_retried),
         cmocka_unit_test(stuck_and_skipped),

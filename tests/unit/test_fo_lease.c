@@ -262,6 +262,43 @@ static void a_commit_whose_answer_is_lost(void **state)
 }
 
 /* What is owed and does not come is taken for lost. */
+static void a_record_that_cannot_be_read(void **state)
+{
+    struct rig *w = rig_steady();
+    uint64_t lease;
+
+    (void)state;
+    rig_restart(w);
+    w->unreadable = true;
+    assert_true(rig_until(w, FO_S_RESUME, 90000));
+    assert_true(rig_until(w, FO_S_FOLLOW, 40000)); /* somebody else may read it */
+    lease = w->lease_rev;
+    rig_run(w, 19000);
+    assert_int_equal(w->lease_rev, lease);
+    w->unreadable = false;
+    assert_true(rig_until(w, FO_S_STEADY, 60000));
+    free(w);
+}
+
+/* Somebody has deleted the key: epochs never fall. */
+static void a_record_that_vanished(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_HOLD, 300000));
+    w->held_by_other = true;
+    rig_run(w, 5000);
+    memset(&w->record, 0, sizeof w->record);
+    w->known = false;
+    w->held_by_other = false;
+    assert_true(rig_until(w, FO_S_HOLD, 60000));
+    assert_int_equal(w->record.epoch, 1);
+    assert_int_equal(w->record.active, WEST);
+    free(w);
+}
+
 static void answers_that_never_come(void **state)
 {
     struct rig *w = rig_steady();
@@ -480,6 +517,8 @@ int main(void)
         cmocka_unit_test(stands_outside_the_active_region),
         cmocka_unit_test(waits_after_a_holder_that_died),
         cmocka_unit_test(a_commit_whose_answer_is_lost),
+        cmocka_unit_test(a_record_that_cannot_be_read),
+        cmocka_unit_test(a_record_that_vanished),
         cmocka_unit_test(answers_that_never_come),
         cmocka_unit_test(a_commit_that_conflicts),
         cmocka_unit_test(resumed_at_each_boundary),

@@ -57,6 +57,8 @@ static void random_record(struct rng *r, struct fo_record *x)
     x->plan.past_no_return = (uint8_t)rng_below(r, 2);
     x->plan.automatic = (uint8_t)rng_below(r, 2);
     x->plan.fenced = (uint8_t)rng_below(r, 4);
+    x->plan.was_fenced = (uint8_t)rng_below(r, 2);
+    x->plan.undoing = (uint8_t)rng_below(r, 2);
     for (int i = 0; i < 3; i++) {
         x->plan.phase[i] = (uint8_t)rng_below(r, FO_UNDONE + 1);
         x->plan.tries[i] = (uint8_t)rng_below(r, 256);
