@@ -15,6 +15,12 @@ enum { READ_MOST = 8 << 20, PAUSE_MS = 50, LEAST_MS = 30 };
 enum { STEP_LOOK, STEP_GRANT, STEP_TAKE, STEP_KEEP }; /* of acquire */
 static const char resigned[] = "resigned ", held[] = "held", held_after[] = "held after resigning";
 
+/* etcd counts leases in whole seconds: never less than ours. */
+static uint64_t ttl_of(const struct authority *a)
+{
+    return (uint64_t)((a->p.lease.ns + 999999999) / 1000000000);
+}
+
 /* ---- asking ---- */
 
 static void next_step(struct authority_call *c);
@@ -110,8 +116,8 @@ static bool ask_lease(struct authority_call *c, enum etcd_call call, bool once)
     struct buf body;
 
     buf_init(&body, NULL, 128);
-    if ((call == ETCD_GRANT ? etcd_grant_write((uint64_t)(c->a->p.lease.ns / 1000000000), &body)
-                            : etcd_lease_write(c->s->lease, &body)) == 0) {
+    if ((call == ETCD_GRANT ? etcd_grant_write(ttl_of(c->a), &body) : etcd_lease_write(c->s->lease, &body)) ==
+        0) {
         p.body = buf_bytes(&body);
         c->ask[0] = etcd_ask(c->a->link, &p);
     }
@@ -273,7 +279,7 @@ static void keep_done(struct authority_call *c)
         keep_again(c, "there was an election between the lease and the leader key");
     else if (c->ttl == 0)
         keep_lost(c);
-    else if (c->ttl < (uint64_t)(c->a->p.lease.ns / 1000000000))
+    else if (c->ttl < ttl_of(c->a))
         away(c, "etcd keeps our lease for less time than it granted");
     else {
         s->holding = true;
@@ -348,7 +354,7 @@ static void granted(struct authority_call *c)
 
     s->lease = c->id;
     c->answer.sent = c->sent[0]; /* the lease counts from here */
-    if (c->ttl < (uint64_t)(c->a->p.lease.ns / 1000000000)) {
+    if (c->ttl < ttl_of(c->a)) {
         drop_lease(s, c->a);
         away(c, "etcd grants less time than was asked for");
         return;
