@@ -65,7 +65,12 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
                                           "objective": "99%", "service": "shop"}),
                              ("alert busy", {"metric": "node_load1", "statistic": "last", "window": "1m", "above": "1000"}),
                              ("receiver log", {"type": "log"}), ("route all", {"receivers": "log"}),
-                             ("peer west", {"url": "http://127.0.0.1:1", "region": "us-west-2"})])
+                             ("peer west", {"url": "http://127.0.0.1:1", "region": "us-west-2"}),
+                             ("voter east", {"region": "us-east-1"}),
+                             ("failover app", {"regions": "us-east-1 us-west-2", "automation": "observe", "boot": "1s",
+                                               "probes": "us-east-1=http://127.0.0.1:1/ us-west-2=http://127.0.0.1:1/"}),
+                             ("action tidy", {"type": "command", "service": "app", "step": "tidy", "command": "/bin/true"})],
+                   aggregator={"voter": "east"})
     g = agent([a.endpoint], sections=[
         ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
         ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"}),
@@ -78,7 +83,7 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
         return all(any(k.startswith(name) for k in where) for where, name in (
             (hosts, "securebase_probe_runs_total"), (hosts, "redis_up"), (hosts, "securebase_host_disk_util"),
             (hosts, "securebase_host_cpu_util"), (hosts, "securebase_guard_fences_total"), (page, "api_seconds"), (page, "securebase_slo_burn_rate"),
-            (page, "securebase_peer_up")))
+            (page, "securebase_peer_up"), (page, "securebase_action_runs_total")))
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
     for path in ("/metrics/hosts", "/metrics"):
