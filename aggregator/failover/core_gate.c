@@ -29,11 +29,14 @@ uint8_t fo_gate_to(const struct fo_turn *t)
     return fo_target(t->s, t->c, t->wall);
 }
 
-/* People who ask for a failover answer for what only holds back a machine. */
-static const fo_reasons asked_away = FO_BIT(FO_R_NOT_DOWN) | FO_BIT(FO_R_GRAY) | FO_BIT(FO_R_AUTOMATION) |
-                                     FO_BIT(FO_R_HOLD) | FO_BIT(FO_R_BUDGET_DAY) | FO_BIT(FO_R_BUDGET_WEEK) |
-                                     FO_BIT(FO_R_VELOCITY) | FO_BIT(FO_R_FLAP) | FO_BIT(FO_R_LEFT) |
-                                     FO_BIT(FO_R_TARGET_YOUNG) | FO_BIT(FO_R_MAINTENANCE);
+/* People who ask for a failover answer for what only holds back a machine, and for a target that is not ready in every way:
+ * they see why it is blocked, and users are down. What would certainly fail (credentials, protected records) binds them. */
+static const fo_reasons asked_away =
+    FO_BIT(FO_R_NOT_DOWN) | FO_BIT(FO_R_GRAY) | FO_BIT(FO_R_AUTOMATION) | FO_BIT(FO_R_HOLD) |
+    FO_BIT(FO_R_BUDGET_DAY) | FO_BIT(FO_R_BUDGET_WEEK) | FO_BIT(FO_R_VELOCITY) | FO_BIT(FO_R_FLAP) |
+    FO_BIT(FO_R_LEFT) | FO_BIT(FO_R_TARGET_YOUNG) | FO_BIT(FO_R_MAINTENANCE) | FO_BIT(FO_R_READINESS_OLD) |
+    FO_BIT(FO_R_CAPACITY) | FO_BIT(FO_R_QUOTA) | FO_BIT(FO_R_VERSIONS) | FO_BIT(FO_R_TTL) |
+    FO_BIT(FO_R_PLACEMENT) | FO_BIT(FO_R_ACTION);
 
 fo_reasons fo_gate_reasons(const struct fo_turn *t)
 {
@@ -43,7 +46,10 @@ fo_reasons fo_gate_reasons(const struct fo_turn *t)
                             t->now, t->wall);
 
     if (asked) {
-        r &= ~asked_away;
+        if (fo_gate_kind(s) == FO_FAILOVER)
+            r &= ~asked_away;
+        if (!fo_has_steps(t->c, fo_gate_kind(s)))
+            r |= FO_BIT(FO_R_ACTION);
         if (s->pending.fenced_by_hand)
             r &= ~FO_BIT(FO_R_NO_FENCE);
         return r;

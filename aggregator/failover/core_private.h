@@ -116,6 +116,7 @@ uint8_t fo_mode(const struct fo *s, const struct fo_config *c,
 bool fo_in_force(const struct fo_suppression *x, int64_t wall);
 fo_reasons fo_loss_may(const struct fo *s, const struct fo_config *c, uint8_t to, int64_t accepted,
                        int64_t now);
+bool fo_has_steps(const struct fo_config *c, enum fo_kind kind);
 bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind);
 enum { FO_FLAP_STEP = 1000, FO_FLAP_SUPPRESS = 2000, FO_FLAP_REUSE = 750, FO_FLAP_MOST = 12000 };
 

@@ -98,7 +98,7 @@ bool fo_can_fence(const struct fo_config *c, uint8_t from, enum fo_kind kind)
 
 /* A step that this service has (its database is promoted, its traffic switched) needs an action for this kind of move as
  * well: else a drill would take the writer away and nobody would open the other one. */
-static bool has_steps(const struct fo_config *c, enum fo_kind kind)
+bool fo_has_steps(const struct fo_config *c, enum fo_kind kind)
 {
     unsigned there = 0, here = 0, need = 1U << STEP_PROMOTE | 1U << STEP_SWITCH;
 
@@ -218,7 +218,7 @@ fo_reasons fo_gates(const struct fo *s, const struct fo_config *c, enum fo_kind 
     fo_reasons r = who_may(s, now, wall) | target_may(s, c, to, now, wall) |
                    fo_loss_may(s, c, to, accepted_loss_ms, now);
 
-    if (!has_steps(c, kind))
+    if (!fo_has_steps(c, kind))
         r |= FO_BIT(FO_R_ACTION);
     if (c->fence_required && !fo_can_fence(c, s->record.active, kind))
         r |= FO_BIT(FO_R_NO_FENCE);

@@ -142,6 +142,37 @@ static void propose_and_approve(void **state)
     free(w);
 }
 
+static void people_answer_for_a_target_that_is_not_ready(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->facts.region[WEST].blockers = FO_BIT(FO_R_CAPACITY) | FO_BIT(FO_R_ACTION) | FO_BIT(FO_R_CREDENTIALS);
+    w->facts.writes_stopped_at = w->now;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_BLOCKED, 30000));
+    assert_int_equal(rig_order(w, rig_command(FO_C_APPROVE, FO_NONE)), FO_R_CREDENTIALS);
+    w->facts.region[WEST].blockers = FO_BIT(FO_R_CAPACITY) | FO_BIT(FO_R_ACTION);
+    rig_run(w, 1100);
+    assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)),
+                     FO_R_CAPACITY); /* nobody is in a hurry */
+    assert_int_equal(rig_order(w, rig_command(FO_C_APPROVE, FO_NONE)), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_HOLD, 300000));
+    free(w);
+}
+
+static void a_kind_without_its_steps(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->c.actions[A_SWITCH].on = 6;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_BLOCKED, 30000));
+    assert_int_equal(rig_order(w, rig_command(FO_C_APPROVE, FO_NONE)), FO_R_ACTION);
+    free(w);
+}
+
 static void blocked_goes_on_when_reasons_clear(void **state)
 {
     struct rig *w = rig_steady();
@@ -440,6 +471,8 @@ int main(void)
         cmocka_unit_test(a_single_voter_moves_nothing),
         cmocka_unit_test(all_down_moves_nothing),
         cmocka_unit_test(propose_and_approve),
+        cmocka_unit_test(people_answer_for_a_target_that_is_not_ready),
+        cmocka_unit_test(a_kind_without_its_steps),
         cmocka_unit_test(blocked_goes_on_when_reasons_clear),
         cmocka_unit_test(blocked_ends_when_health_returns),
         cmocka_unit_test(budget),
