@@ -265,10 +265,13 @@ static void begin_readiness(struct move *m, uint8_t to)
 
 static void ask_readiness(struct move *m, struct mono now)
 {
+    if (m->ready_from != m->fo.record.active) /* a move has ended: other targets, and back */
+        m->ready_at = (struct mono){0};
     if (!m->fo.known || m->fo.record.status == FO_PLAN || m->fo.record.status == FO_UNDO_STATUS ||
         (m->ready_at.ns && mono_sub(now, m->ready_at).ns < span_s(READY_S).ns))
         return;
     m->ready_at = now;
+    m->ready_from = m->fo.record.active;
     for (uint8_t to = 0; to < m->set.core.n_regions; to++) {
         if (to != m->fo.record.active && !m->ready[to].under_way)
             begin_readiness(m, to);

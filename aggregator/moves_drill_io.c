@@ -45,7 +45,7 @@ static uint8_t target_of(const struct move *m)
 
 static struct drill_view view_of(const struct move_drill *x, struct move *m)
 {
-    const struct move_readiness *r = &m->ready[x->run.to];
+    const struct move_readiness *r = &m->ready[x->run.to], *back = &m->ready[x->run.home];
     int64_t now = move_now(m), wall = loop_wall(m->all->d->loop).ms;
 
     return (struct drill_view){
@@ -53,6 +53,7 @@ static struct drill_view view_of(const struct move_drill *x, struct move *m)
         .wall = wall,
         .leading = m->fo.leading && m->fo.known,
         .looked = r->done.ns && r->done.ns / 1000000 >= x->run.began && !r->under_way,
+        .looked_back = back->done.ns && back->done.ns / 1000000 >= x->run.since && !back->under_way,
         .fo = &m->fo,
         .blockers = fo_gates(&m->fo, &m->set.core, FO_DRILL, x->run.to, -1, now, wall) | r->blockers,
         .alarm = alarm_fires(m->all->d, &x->set),

@@ -53,6 +53,7 @@ struct move {
     /* facts */
     struct fo_facts facts;
     struct mono facts_at, figures_at, ready_at, users_at;
+    uint8_t ready_from; /* active region when readiness was looked at */
     bool figures_under_way;
     char figures_text[ACTION_TEXT];
     struct move_readiness ready[FO_REGIONS];

@@ -314,7 +314,7 @@ enum drill_want drill_step(struct drill_run *r, const struct drill_settings *s, 
     case DRILL_AWAY:
         if (v->fo->record.status == FO_HOLD_STATUS)
             return DRILL_ORDER_ACK;
-        if (v->now - r->since < s->stay_ms && !v->abort)
+        if ((v->now - r->since < s->stay_ms && !v->abort) || (!v->looked_back && !over_cap(r, s, v)))
             return DRILL_WAIT;
         enter(r, DRILL_COMING, v->now);
         return DRILL_ORDER_BACK;

@@ -72,6 +72,7 @@ enum drill_want {
 struct drill_view { /* of the service */
     int64_t now, wall;
     bool leading, looked; /* looked: readiness was evaluated since the run began */
+    bool looked_back;     /* readiness of the way back was evaluated since the service arrived */
     const struct fo *fo;
     fo_reasons blockers; /* of readiness and gates */
     bool alarm, abort;   /* a blocking alarm fires; somebody wants it to end */
