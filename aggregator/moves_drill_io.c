@@ -226,6 +226,7 @@ static void tick(struct move_drill *x, struct move *m, struct wall from, struct 
 {
     bool idle = x->run.phase == DRILL_IDLE || x->run.phase == DRILL_ENDED;
     struct drill_view v;
+    enum drill_phase was;
     enum drill_want want;
 
     if (idle && from.ms && m->fo.leading && drill_due(&x->set, from, now))
@@ -233,7 +234,10 @@ static void tick(struct move_drill *x, struct move *m, struct wall from, struct 
     if (x->run.phase == DRILL_IDLE)
         return;
     v = view_of(x, m);
+    was = x->run.phase;
     want = drill_step(&x->run, &x->set, &v);
+    if (x->run.phase == DRILL_AWAY && was != DRILL_AWAY)
+        m->ready_at = (struct mono){0}; /* the way back is looked at from here */
     if (want >= DRILL_ORDER_OUT)
         give_order(x, m, want);
     if (x->run.phase == DRILL_ENDED && !x->told)

@@ -290,7 +290,7 @@ def test_a_proposal_waits_for_somebody(three, outside):
     s = status(west)
     assert "automation" in [r["reason"] for r in s["reasons"]]
     assert outside.done() == []
-    assert west.metrics()['securebase_failover_page{service="app",severity="critical"}'] == 1
+    support.wait_for(lambda: west.metrics()['securebase_failover_page{service="app",severity="critical"}'] == 1, 10)
     text = ask(west, "failover", "explain")
     assert "eye" in text and "down" in text
     command = [r["command"] for r in s["reasons"] if r["reason"] == "automation"][0]
