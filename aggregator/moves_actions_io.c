@@ -197,6 +197,15 @@ static void readiness_end(struct move *m, uint8_t to)
     m->facts.region[to].blockers = r->blockers;
 }
 
+/* Whether it is about the region that is left. That it cannot be reached is shown, but is no reason against leaving it: when
+ * the region is dead it never answers, and a fence that fails has its own way on. */
+static bool old_side(const struct move *m, uint32_t action)
+{
+    uint8_t step = action < m->set.core.n_actions ? m->set.core.actions[action].step : PLAN_STEPS;
+
+    return step == STEP_FENCE || step == STEP_CATCHUP;
+}
+
 static void precheck_came(void *arg, const struct action_result *r)
 {
     struct asking *a = arg;
@@ -205,7 +214,8 @@ static void precheck_came(void *arg, const struct action_result *r)
     fo_reasons stands = blocker_of(r);
 
     if (!m->gone) {
-        t->blockers |= stands;
+        if (!old_side(m, a->action))
+            t->blockers |= stands;
         (void)snprintf(t->text[a->action], ACTION_TEXT, "%s", stands ? r->text : "");
         if (--t->left == 0)
             readiness_end(m, a->to);
@@ -233,7 +243,8 @@ static void precheck(struct move *m, uint8_t to, uint8_t i)
     if (actions_run(m->all->actions, asked_name(m, i), &o, precheck_came, a) == 0)
         return;
     m->ready[to].left--;
-    m->ready[to].blockers |= FO_BIT(FO_R_ACTION);
+    if (!old_side(m, i))
+        m->ready[to].blockers |= FO_BIT(FO_R_ACTION);
     free(a);
     move_release(m);
 }
@@ -263,12 +274,16 @@ static void begin_readiness(struct move *m, uint8_t to)
         readiness_end(m, to);
 }
 
+/* In doubt the last answer stands, as long as it counts: what is asked in the middle of an outage says more about the outage
+ * than about the target. */
 static void ask_readiness(struct move *m, struct mono now)
 {
+    struct span every = m->fo.fast ? span_ms(m->set.core.t.ready_age / 2) : span_s(READY_S);
+
     if (m->ready_from != m->fo.record.active) /* a move has ended: other targets, and back */
         m->ready_at = (struct mono){0};
     if (!m->fo.known || m->fo.record.status == FO_PLAN || m->fo.record.status == FO_UNDO_STATUS ||
-        (m->ready_at.ns && mono_sub(now, m->ready_at).ns < span_s(READY_S).ns))
+        (m->ready_at.ns && mono_sub(now, m->ready_at).ns < every.ns))
         return;
     m->ready_at = now;
     m->ready_from = m->fo.record.active;
