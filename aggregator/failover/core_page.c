@@ -20,10 +20,25 @@ static bool stands(const struct fo_turn *t, uint8_t about)
 
     switch (about) {
     case FO_S_SUSPECT: return s->state == FO_S_SUSPECT || s->state == FO_S_CONFIRM;
-    case FO_S_PREPARE: return s->state >= FO_S_PREPARE && s->state <= FO_S_TIDY;
+    case FO_S_PREPARE: return s->state >= FO_S_FENCE && s->state <= FO_S_TIDY;
     case FO_S_FROZEN: return s->state == FO_S_FROZEN && t->now - s->entered >= FROZEN_FOR;
     default: return s->state == about;
     }
+}
+
+/* A page is taken back at the level at which it was told: bits of the upper half remember those of moves that people have
+ * ordered in peace. */
+static uint8_t level_of(struct fo_turn *t, unsigned i, bool now, bool stood)
+{
+    struct fo *s = t->s;
+    uint16_t mild = (uint16_t)(1U << (i + 8));
+
+    if (now && !stood) {
+        bool planned = pages[i].about == FO_S_PREPARE && s->record.plan.kind != FO_FAILOVER;
+
+        s->pages = (uint16_t)(planned ? s->pages | mild : s->pages & ~mild);
+    }
+    return (s->pages & mild) != 0 ? FO_PAGE_WARNING : pages[i].level;
 }
 
 void fo_pages(struct fo_turn *t)
@@ -40,7 +55,7 @@ void fo_pages(struct fo_turn *t)
         e = fo_emit(t, FO_DO_PAGE);
         e->on = now;
         e->to = pages[i].about;
-        e->level = pages[i].level;
+        e->level = level_of(t, i, now, stood);
         e->reasons = s->reasons;
         s->pages = (uint16_t)(now ? s->pages | 1U << i : s->pages & ~(1U << i));
         if (now)

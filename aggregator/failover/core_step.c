@@ -120,6 +120,15 @@ void then_undo_fence_step(struct fo_turn *t)
 {
     undo_step(t, STEP_FENCE);
 }
+/* An action that waits for the target says so itself; without one the figures of the lag have to, of after the fence. */
+static bool told_caught_up(const struct fo_turn *t)
+{
+    for (uint8_t i = 0; i < t->c->n_actions; i++)
+        if (t->c->actions[i].step == STEP_CATCHUP && t->c->actions[i].required &&
+            fo_phase_now(t->s, i) == FO_DONE)
+            return true;
+    return false;
+}
 bool when_caught_up(struct fo_turn *t)
 {
     const struct fo *s = t->s;
@@ -128,7 +137,7 @@ bool when_caught_up(struct fo_turn *t)
     bool blind = f->lag_ms < 0 && (t->c->accept_unknown_lag || s->record.plan.accepted_loss_ms >= 0);
 
     return fo_quiet(t) && status(t) == FO_PLAN && s->record.plan.step == STEP_CATCHUP &&
-           fo_step_over(t, STEP_CATCHUP) && (none || blind);
+           fo_step_over(t, STEP_CATCHUP) && (none || blind || told_caught_up(t));
 }
 bool when_not_caught_up(struct fo_turn *t)
 {

@@ -477,7 +477,7 @@ struct fo {
     fo_reasons sticky;  /* of `reasons`: those that no gate sees and that an operator or health takes away */
     fo_reasons told;    /* as on the page that stands */
     uint16_t row;       /* last rule that fired */
-    uint16_t pages;     /* bit per page that stands */
+    uint16_t pages;     /* bit per page that stands; in the upper half: told as a warning */
     uint64_t seed;      /* of jitter */
 };
 

@@ -48,7 +48,7 @@ struct rig {
     uint8_t states[RIG_VISITS];
     fo_reasons why[RIG_VISITS];
     int visits;
-    int pages[FO_STATES];
+    int pages[FO_STATES], level[FO_STATES];
     uint16_t answered_code;
     uint64_t answered;
     int answers, told_failed;
@@ -202,7 +202,7 @@ static inline void rig_event(struct rig *w, struct fo_event *e)
         if (d->kind == FO_DO_TELL)
             rig_told(w, d);
         else if (d->kind == FO_DO_PAGE)
-            w->pages[d->to] = d->on;
+            w->pages[d->to] = d->on, w->level[d->to] = d->level;
         else if (d->kind == FO_DO_ANSWER) {
             w->answered_code = d->code;
             w->answered = d->id;

@@ -1,6 +1,13 @@
 /* Commands of people, planned moves, drills, and what is stuck. */
 #include "tests/unit/fo_rig.h"
 
+/* The target does not catch up, and no action waits for it. */
+static void lagging(struct rig *w)
+{
+    w->facts.region[WEST].lag_ms = 40;
+    w->c.actions[A_CATCHUP].required = 0;
+}
+
 static void switchover(void **state)
 {
     struct rig *w = rig_steady();
@@ -10,6 +17,7 @@ static void switchover(void **state)
     assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE); /* under way */
     assert_true(rig_until(w, FO_S_HOLD, 300000));
     assert_true(rig_visited(w, FO_S_CATCHUP));
+    assert_int_equal(w->level[FO_S_PREPARE], FO_PAGE_WARNING); /* nobody is woken for what people do */
     assert_int_equal(w->record.active, WEST);
     assert_int_equal(w->record.plan.fenced, 1);
     assert_int_equal(w->record.plan.phase[A_CATCHUP], FO_DONE);
@@ -51,7 +59,7 @@ static void switchover_without_lag_zero(void **state)
     struct rig *w = rig_steady();
 
     (void)state;
-    w->facts.region[WEST].lag_ms = 40;
+    lagging(w);
     assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
     assert_true(rig_until(w, FO_S_CATCHUP, 5000));
     rig_run(w, 59000);
@@ -60,6 +68,23 @@ static void switchover_without_lag_zero(void **state)
     assert_true(rig_fired(w, 422));
     assert_int_equal(w->undos[A_CATCHUP], 1);
     assert_int_equal(w->record.writer, EAST);
+    free(w);
+}
+
+/* An action that waits for the target knows better than figures that come by the minute. */
+static void caught_up_by_an_action(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->facts.region[WEST].lag_ms = 40;
+    w->answer[A_CATCHUP][ACTION_VERIFY] = ACTION_PROGRESS + 1;
+    rig_run(w, 1100);
+    assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
+    rig_run(w, 30000);
+    assert_int_equal(w->s.state, FO_S_CATCHUP);
+    w->answer[A_CATCHUP][ACTION_VERIFY] = 0;
+    assert_true(rig_until(w, FO_S_VALIDATE, 20000));
     free(w);
 }
 
@@ -97,7 +122,7 @@ static void drill(void **state)
     assert_int_equal(rig_order(w, rig_command(FO_C_DRILL, WEST)), FO_R_BLOCKING_ALARM);
     w->facts.blocking_alarm = 0;
     rig_run(w, 1100);
-    w->facts.region[WEST].lag_ms = 40;
+    lagging(w);
     rig_run(w, 1100);
     assert_int_equal(rig_order(w, rig_command(FO_C_DRILL, WEST)), FO_R_NONE);
     assert_true(rig_until(w, FO_S_CATCHUP, 5000));
@@ -129,7 +154,7 @@ static void abort_at_each_state(void **state)
         struct rig *w = rig_steady();
 
         w->guards_fence = before[i] != FO_S_FENCE;
-        w->facts.region[WEST].lag_ms = 40;
+        lagging(w);
         rig_run(w, 1100);
         assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
         assert_true(rig_until(w, (enum fo_state)before[i], 5000));
@@ -254,7 +279,7 @@ static void fenced_by_hand_before(void **state)
 
     (void)state;
     assert_int_equal(rig_order(w, rig_command(FO_C_FENCE, EAST)), FO_R_NONE);
-    w->facts.region[WEST].lag_ms = 40;
+    lagging(w);
     rig_run(w, 1100);
     assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
     assert_true(rig_until(w, FO_S_CATCHUP, 5000));
@@ -417,7 +442,7 @@ static void an_undo_that_fails(void **state)
     struct rig *w = rig_steady();
 
     (void)state;
-    w->facts.region[WEST].lag_ms = 40;
+    lagging(w);
     w->answer[A_FENCE][ACTION_UNDO] = ACTION_DENIED + 1;
     rig_run(w, 1100);
     assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
@@ -441,7 +466,7 @@ static void a_fence_without_undo(void **state)
 
     (void)state;
     w->c.actions[A_FENCE].undo = 0;
-    w->facts.region[WEST].lag_ms = 40;
+    lagging(w);
     rig_run(w, 1100);
     assert_int_equal(rig_order(w, rig_command(FO_C_SWITCHOVER, WEST)), FO_R_NONE);
     assert_true(rig_until(w, FO_S_CATCHUP, 5000));
@@ -589,6 +614,7 @@ int main(void)
         cmocka_unit_test(switchover_waits_for_proof),
         cmocka_unit_test(a_failed_switchover_hinders_no_failover),
         cmocka_unit_test(switchover_without_lag_zero),
+        cmocka_unit_test(caught_up_by_an_action),
         cmocka_unit_test(failback),
         cmocka_unit_test(drill),
         cmocka_unit_test(abort_at_each_state),

@@ -13,6 +13,7 @@ static void path_of_a_failover(void **state)
     w->verdict[EAST] = FO_DOWN;
     assert_true(rig_until(w, FO_S_VALIDATE, 60000));
     assert_true(w->now - died < 20000);
+    assert_int_equal(w->level[FO_S_PREPARE], FO_PAGE_CRITICAL);
     assert_true(rig_until(w, FO_S_HOLD, 240000));
     assert_int_equal(w->record.active, WEST);
     assert_int_equal(w->record.writer, WEST);
