@@ -110,7 +110,8 @@ $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS)
 unit: $(UNIT)
 	@sh tests/unit/run.sh $(UNIT)
 
-# The simulator of failovers (tests/sim/README.md). SEEDS=1000000 is the campaign of a release; SEED=n TRACE=1 shows one.
+# The simulator of failovers (tests/sim/README.md). SEEDS=1000000 is the campaign of a release; SEED=n TRACE=1 shows one;
+# CUTS=2 cuts plans at each two of their effects.
 SEEDS    ?= 20000
 SEED     ?= 1
 JOBS     ?= 2
@@ -124,7 +125,7 @@ $(BUILD)/tests/sim-alone: $(SIM_OBJ) $(call obj,$(CORE_FILES))
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 sim: $(BUILD)/tests/sim
 	@$(BUILD)/tests/sim -s $(SEED) $(if $(TRACE),-n 1 -t,-n $(SEEDS) -j $(JOBS))
-	@$(if $(TRACE),:,$(BUILD)/tests/sim -k -s $(SEED) -n $(or $(POINTS),20) -j $(JOBS))
+	@$(if $(TRACE),:,$(BUILD)/tests/sim -k $(or $(CUTS),1) -s $(SEED) -n $(or $(PLANS),18) -j $(JOBS))
 # The same seeds give the same bytes, whoever compiles and however hard.
 sim-same:
 	@sh tests/sim/same.sh $(or $(SAME),300)

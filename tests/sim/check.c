@@ -426,6 +426,9 @@ static bool settled(const struct world *w, const struct node *n)
         return true; /* somebody has said by hand how things are, and was perhaps wrong */
     if (n == NULL || !w->store.known)
         return false;
+    if (w->o.cuts && w->seed % PLANS_TRIED != TRIED_DEATH && w->store.record.plan.ended == 0 &&
+        w->now < w->ends - 1000)
+        return false; /* it has not been tried yet */
     if (w->dead_for_good != FO_NONE &&
         !enough_see_it(w)) /* those who are left are too few to say how things are */
         return n->core.state == FO_S_BLOCKED || n->core.state == FO_S_SUSPECT || n->core.state == FO_S_GRAY ||

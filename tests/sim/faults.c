@@ -310,9 +310,12 @@ void faults_choose(struct world *w, struct rng *r)
     w->ends = w->heals + 500000;
     if (w->scenario == SCENARIO_CONFINED) {
         confine(w, r, &w->faults[w->n_faults++]);
+    } else if (w->o.cuts && w->seed % PLANS_TRIED != TRIED_DEATH) {
+        w->heals = 120000;
+        w->ends = w->heals + 600000;
     } else if (w->scenario == SCENARIO_DEATH) {
         w->heals = 120000;
-        w->ends = w->heals + 400000;
+        w->ends = w->heals + (w->o.cuts ? 600000 : 400000);
         w->faults[w->n_faults++] = (struct fault){
             .kind = F_REGION_DEAD, .when = FO_STATES, .from = draw(r, 90000, 115000), .until = INT64_MAX};
     } else {
@@ -403,6 +406,18 @@ static void give(struct world *w, const struct fo_order *o, uint8_t to)
     node_event(w, &w->nodes[k], &e);
 }
 
+/* Somebody wants one planned move, and says so until it has begun. */
+void order_again(struct world *w)
+{
+    struct fo_order o = {.region = 1, .action = FO_NONE, .accept_loss_ms = -1, .id = 7000 + w->helped};
+
+    if (w->store.record.epoch > 1 || (w->store.record.epoch == 1 && w->store.record.plan.epoch == 1))
+        return;
+    o.command = w->seed % PLANS_TRIED == TRIED_DRILL ? FO_C_DRILL : FO_C_SWITCHOVER;
+    snprintf(o.who, sizeof(o.who), "human");
+    give(w, &o, FO_NONE);
+}
+
 /* When all is well again, somebody reads the pages and does what they ask for. */
 void operator_helps(struct world *w)
 {
@@ -415,7 +430,8 @@ void operator_helps(struct world *w)
         world_changed(w);
     } else if (r->status == FO_STUCK_STATUS)
         o.command = (uint8_t)(w->helped & 1 ? FO_C_RETRY : FO_C_RESUME);
-    else if (r->status == FO_STEADY_STATUS && r->writer == FO_NONE && w->store.known) {
+    else if ((r->status == FO_STEADY_STATUS || r->status == FO_HOLD_STATUS) && r->writer == FO_NONE &&
+             w->store.known) {
         o.command = FO_C_UNFENCE;
         o.region = r->active;
     } else

@@ -4,7 +4,7 @@
  *   -t       prints the trace     -d     prints a digest over all states and effects of each seed
  *   -i N     invariant N is not looked at
  *   -b N     ends after N violations; 1: does not explain them
- *   -q       no check of marks    -k     kills the leader at each effect of a plan without faults
+ *   -q       no check of marks    -k K   plans without other faults, cut at each K of their effects
  *
  * Exit status 1 when an invariant broke or something was never reached. */
 #include "tests/sim/sim.h"
@@ -17,11 +17,12 @@
 struct run {
     uint64_t first, n;
     int jobs, most; /* most: violations until it ends */
-    bool trace, digest, quiet, kill;
+    bool trace, digest, quiet;
+    int cuts; /* at once */
     uint32_t ignored;
 };
 
-static bool once(struct world *w, uint64_t seed, const struct options *o, struct marks *m, FILE *to)
+bool once(struct world *w, uint64_t seed, const struct options *o, struct marks *m, FILE *to)
 {
     world_init(w, seed, o, m);
     w->trace_to = to;
@@ -60,7 +61,7 @@ static void tail(const char *text, int lines, FILE *to)
     fputs(p + (*p == '\n'), to);
 }
 
-static void explain(struct world *w, uint64_t seed, struct options o, bool brief)
+void explain(struct world *w, uint64_t seed, struct options o, bool brief)
 {
     uint8_t invariant = w->broken;
     struct marks *m = calloc(1, sizeof(*m));
@@ -89,7 +90,7 @@ static void explain(struct world *w, uint64_t seed, struct options o, bool brief
 static int seeds(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
 {
     struct world *w = calloc(1, sizeof(*w));
-    struct options o = {.trace = r->trace, .digest = r->digest, .ignored = r->ignored, .kill_at = -1};
+    struct options o = {.trace = r->trace, .digest = r->digest, .ignored = r->ignored};
     uint64_t all = 14695981039346656037u;
     int bad = 0;
 
@@ -108,75 +109,11 @@ static int seeds(const struct run *r, uint64_t first, uint64_t n, struct marks *
     return bad;
 }
 
-/* Crash points: the same plan, its leader killed before each of its effects in turn, ends as if nobody had been killed. */
-struct outside {
-    uint8_t active, writer, routed, writable, commits, status;
-};
-static struct outside outside(const struct world *w)
-{
-    struct outside o = {w->store.record.active, w->store.record.writer, routed(w), 0, w->commits,
-                        w->store.record.status};
-
-    for (uint8_t i = 0; i < w->n_regions; i++)
-        o.writable |= (uint8_t)(w->regions[i].writable << i);
-    return o;
-}
-
-static int crash_points(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    int bad = 0;
-    uint64_t points = 0, stuck = 0;
-
-    for (uint64_t seed = first; seed < first + n && bad < r->most; seed++) {
-        struct options o = {.trace = r->trace, .kill = true, .ignored = r->ignored, .kill_at = -1};
-        struct outside whole, cut;
-        uint32_t effects;
-
-        if (!once(w, seed, &o, m, NULL)) {
-            bad++;
-            explain(w, seed, o, r->most == 1);
-            continue;
-        }
-        whole = outside(w);
-        effects = w->kills;
-        for (uint32_t k = 0; k < 2 * effects && bad < r->most; k++) {
-            o.kill_at = (int32_t)(k / 2);
-            o.kill_for = k & 1 ? 90000 : 800; /* a successor goes on with it; or itself does */
-            points++;
-            if (!once(w, seed, &o, m, NULL)) {
-                bad++;
-                printf("killed at effect %d for %d ms: ", o.kill_at, o.kill_for);
-                explain(w, seed, o, r->most == 1);
-                continue;
-            }
-            cut = outside(w);
-            if (cut.status == FO_STUCK_STATUS && whole.status != FO_STUCK_STATUS) {
-                stuck++;
-                continue;
-            }
-            if (whole.active != cut.active || whole.writer != cut.writer || whole.routed != cut.routed ||
-                whole.commits != cut.commits) {
-                broken(w, 15,
-                       "killed at effect %d for %d ms: active %u writer %u routed %u commits %x, and "
-                       "without: %u "
-                       "%u %u %x",
-                       o.kill_at, o.kill_for, cut.active, cut.writer, cut.routed, cut.commits, whole.active,
-                       whole.writer, whole.routed, whole.commits);
-                printf("seed %llu: invariant 15: %s\n", (unsigned long long)seed, w->broken_why);
-                bad++;
-            }
-        }
-    }
-    printf("crash points: %llu tried, %llu ended stuck with a reason\n", (unsigned long long)points,
-           (unsigned long long)stuck);
-    free(w);
-    return bad;
-}
-
 static int part(const struct run *r, uint64_t first, uint64_t n, struct marks *m)
 {
-    return r->kill ? crash_points(r, first, n, m) : seeds(r, first, n, m);
+    const struct options o = {.ignored = r->ignored};
+
+    return r->cuts > 0 ? cuts_try(first, n, r->cuts, &o, r->most, m) : seeds(r, first, n, m);
 }
 
 static void add(struct marks *sum, const struct marks *m)
@@ -256,7 +193,7 @@ int main(int argc, char **argv)
     double took;
     int c, bad;
 
-    while ((c = getopt(argc, argv, "n:s:j:tdqki:b:")) != -1)
+    while ((c = getopt(argc, argv, "n:s:j:tdqk:i:b:")) != -1)
         switch (c) {
         case 'n': r.n = strtoull(optarg, NULL, 10); break;
         case 's': r.first = strtoull(optarg, NULL, 10); break;
@@ -266,7 +203,7 @@ int main(int argc, char **argv)
         case 't': r.trace = true; break;
         case 'd': r.digest = true; break;
         case 'q': r.quiet = true; break;
-        case 'k': r.kill = true; break;
+        case 'k': r.cuts = (int)strtol(optarg, NULL, 10); break;
         default: return 2;
         }
     if (r.jobs > 16 || r.jobs < 1)
@@ -291,7 +228,7 @@ int main(int argc, char **argv)
                (unsigned long long)m->liveness, (double)m->converged_ms_sum / 1000.0 / (double)m->liveness,
                (unsigned long long)percentile(m, m->liveness, 990000),
                (unsigned long long)m->converged_most / 1000);
-    if (!r.quiet && !r.kill && r.n >= 5000)
+    if (!r.quiet && r.cuts == 0 && r.n >= 5000)
         marks_report(m, stdout);
     free(m);
     return bad != 0;

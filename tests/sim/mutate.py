@@ -12,6 +12,7 @@ status 1 when a named guard survives without an excuse.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ HOME = "aggregator/failover/"
 
 # name, file, what stands there, what it becomes, why it may survive ("" it may not)
 NAMED = [
-    ("fence before promote", "core_step", "(t->s->record.plan.fenced != 0 || !t->c->fence_required) &&", "", ""),
+    ("fence before promote", "core_step", "(t->s->record.plan.fenced != 0 || !t->c->fence_required) &&", "", "no row leads to the last look without a rung"),
     ("fence before last look", "core_step", "if (rung == 0 && !optional)", "if (0)", ""),
     ("contract waits", "core_plan", ">= t->c->t.contract", ">= t->c->t.contract / 8", ""),
     ("contract needs guards", "core_plan", "p->kind == FO_FAILOVER && fo_bit(t->c->guarded, p->from) && s->state", "p->kind == FO_FAILOVER && s->state", ""),
@@ -39,9 +40,9 @@ NAMED = [
     ("deadline counts from sent", "core_lease", "int64_t until = e->u.lease.sent", "int64_t until = t->now", ""),
     ("lock delay", "core_lease", "t->now + t->c->t.lock_delay", "t->now", "tokens at targets and idempotent drivers stop what it stops"),
     ("token of the keep", "core_lease", "|| fencing_cmp(e->u.lease.token, s->token) != 0", "", "answers of an older lease of the same process are rare"),
-    ("record is ours before effects", "core_run", "fencing_cmp(s->record.token, s->token) == 0", "1", ""),
+    ("record is ours before effects", "core_run", "fencing_cmp(s->record.token, s->token) == 0", "1", "no row leads out of RESUME before the record is claimed"),
     ("intent before effect", "core_run", "t->c->actions[i].step == step && t->s->record.plan.phase[i] == FO_INTENT", "t->c->actions[i].step == step", ""),
-    ("promise holds effects", "core_run", "t->now < s->promised_until))", "0))", ""),
+    ("promise holds effects", "core_run", "t->now < s->promised_until))", "0))", "the contract begins anew with each holder, and last look asks as well"),
     ("tilt holds effects", "core_run", "timeout == 0 || s->tilted)", "timeout == 0)", ""),
     ("unknown outcome is probed", "core_run", "case ACTION_UNKNOWN:\n        r->op = ACTION_PROBE;", "case ACTION_UNKNOWN:\n        r->op = ACTION_APPLY;",
      "apply is idempotent at every target"),
@@ -206,13 +207,11 @@ def try_one(build, cc, folder, index, mutant):
     done = subprocess.run(cc + ["-c", "-o", obj, src], capture_output=True, text=True, check=False)
     if done.returncode:
         return name, "does not compile", ""
-    objects = [f"{build}/obj/tests/sim/{n[:-2]}.o" for n in sorted(os.listdir("tests/sim")) if n.endswith(".c")]
-    cores = [f"{build}/obj/{HOME}{n}.o" for n in FILES + ["names", "record"] if n != file]
-    subprocess.run([cc[0], "-o", exe, *objects, obj, *cores, f"{build}/libaggregator.a", f"{build}/libcommon.a", "-pie", "-lcrypto", "-lm"],
-                   check=True)
+    others = [os.path.join(folder, "kept", n) for n in os.listdir(f"{folder}/kept") if n != f"core-{file}.o"]
+    subprocess.run([cc[0], "-o", exe, obj, *others, "-pie", "-lm"], check=True)
     seeds = os.environ.get("SEEDS", "3000")
     result, seed = "SURVIVED", ""
-    for extra in (["-n", seeds, "-b", "1"], ["-k", "-n", "6", "-b", "1"]):
+    for extra in (["-n", seeds, "-b", "1"], ["-k", "1", "-n", "6", "-b", "1"]):
         try:
             done = subprocess.run([exe, "-q", "-j", "1", *extra], capture_output=True, text=True, check=False, timeout=600)
         except subprocess.TimeoutExpired:
@@ -239,7 +238,15 @@ def main():
     mutants = [m for m in mutants if word in m[0] or word == m[1]]
     cc = flags(build)
     survived = bad = 0
+    keep = {f"{build}/obj/{HOME}{n}.o": f"core-{n}.o" for n in FILES + ["names", "record"]}
+    for top in ("tests/sim", "common/base", "common/config", "aggregator/actions"):
+        for n in sorted(os.listdir(top)):
+            if n.endswith(".c") and (top in ("tests/sim", "common/base") or n in ("text.c", "names.c")):
+                keep[f"{build}/obj/{top}/{n[:-2]}.o"] = f"{top.replace('/', '-')}-{n[:-2]}.o"
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(int(os.environ.get("PROCESSES", "2"))) as pool:
+        os.mkdir(f"{folder}/kept")  # as they are now: the tree may be built anew meanwhile
+        for one, name in keep.items():
+            shutil.copy(one, f"{folder}/kept/{name}")
         jobs = [pool.submit(try_one, build, cc, folder, i, m) for i, m in enumerate(mutants)]
         for job, m in zip(jobs, mutants):
             name, result, seed = job.result()

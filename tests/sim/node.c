@@ -123,23 +123,51 @@ static void effect(struct world *w, struct node *n, const struct fo_effect *e)
     }
 }
 
+/* What was chosen for this effect: true when the leader is dead before it. */
+static bool cut(struct world *w, struct node *n, int32_t at, bool *dies, bool *sleeps)
+{
+    for (uint8_t i = 0; i < w->o.n_cuts; i++) {
+        if (w->o.cut[i].at != at)
+            continue;
+        trace(w, n, "---- cut %u at effect %d", w->o.cut[i].how, at);
+        switch (w->o.cut[i].how) {
+        case CUT_DIES: node_crash(w, n, 800); return true;
+        case CUT_DEAD: node_crash(w, n, 90000); return true;
+        case CUT_DIED: *dies = true; break;
+        case CUT_SLEEPS: *sleeps = true; break;
+        case CUT_LOST: w->cut_lost = true; break;
+        case CUT_MUTE: w->cut_mute = true; break;
+        case CUT_REVOKED: store_revoke(w); break;
+        default: store_new_leader(w, 20000); break;
+        }
+    }
+    return false;
+}
+
 static void effects(struct world *w, struct node *n, const struct fo_effects *out)
 {
-    for (uint32_t i = 0; i < out->n; i++) {
+    for (uint32_t i = 0; i < out->n && n->alive; i++) {
         const struct fo_effect *e = &out->v[i];
-        bool acts = e->kind == FO_DO_ACTION || e->kind == FO_DO_STORE;
+        bool acts = e->kind == FO_DO_ACTION || e->kind == FO_DO_STORE, dies = false, sleeps = false;
 
-        if (acts && w->o.kill && (int32_t)w->kills++ == w->o.kill_at) {
-            node_crash(w, n, w->o.kill_for);
+        w->cut_lost = w->cut_mute = false;
+        if (acts && w->o.n_cuts > 0 && cut(w, n, (int32_t)w->effects, &dies, &sleeps)) {
+            w->effects++;
             return;
         }
+        w->effects += acts;
         if (n->crash_at >= 0 && acts && n->crash_at-- == 0) {
             node_crash(w, n, between(w, 500, 60000));
             return;
         }
         effect(w, n, e);
+        w->cut_lost = w->cut_mute = false;
         if (n->pause_at >= 0 && acts && n->pause_at-- == 0)
             node_pause(w, n, w->now + n->pause_for);
+        if (sleeps)
+            node_pause(w, n, w->now + 40000);
+        if (dies)
+            node_crash(w, n, 5000);
     }
 }
 

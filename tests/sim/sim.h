@@ -128,6 +128,8 @@ struct target { /* what one action changes */
     uint32_t epoch;                                           /* of what was applied */
     uint8_t lost, mute, late, twice, retry, denied, conflict; /* faults */
     bool cas;
+    bool inside; /* a fence: it has to be reached in the region itself */
+    bool hollow; /* a fence that proves nothing, and does not keep anybody from writing */
 };
 
 struct request { /* to the store */
@@ -268,6 +270,18 @@ struct queue {
     uint32_t free[SIM_ITEMS];
 };
 
+enum cut {              /* what befalls one effect */
+           CUT_DIES,    /* the leader dies before it, and is back in a moment */
+           CUT_DEAD,    /* the leader dies before it, and is back in a minute and a half */
+           CUT_DIED,    /* the leader dies behind it */
+           CUT_SLEEPS,  /* the leader stands still behind it, for 40 s */
+           CUT_LOST,    /* the request never arrives */
+           CUT_MUTE,    /* it is done, and nobody hears of it */
+           CUT_REVOKED, /* the lease is taken away before it */
+           CUT_AWAY,    /* the store is away for 20 s from then on */
+           CUTS
+};
+enum plan_tried { TRIED_DEATH, TRIED_SWITCHOVER, TRIED_DRILL, PLANS_TRIED };
 enum scenario { SCENARIO_SWARM, SCENARIO_CONFINED, SCENARIO_DEATH, SCENARIO_COMMANDS, SCENARIOS };
 
 struct marks { /* what a campaign has reached */
@@ -283,9 +297,12 @@ struct options {
     uint64_t dropped; /* faults left out, by bit: shrinking */
     bool digest;
     uint32_t ignored; /* invariants, by bit: to look behind one that is known */
-    bool kill;        /* crash-point enumeration: no faults; */
-    int32_t kill_at;  /* the effect at which the leader dies; -1 none */
-    int32_t kill_for;
+    bool cuts;        /* one plan without other faults, cut at chosen effects */
+    uint8_t n_cuts;
+    struct {
+        int32_t at; /* how many effects of leaders are before it */
+        uint8_t how;
+    } cut[3];
 };
 
 struct world {
@@ -320,6 +337,7 @@ struct world {
     uint8_t no_traffic, readiness_old, alarm, out_of_window, moving;
     uint8_t promotes;                /* the action that opens the database */
     uint32_t epoch_row[SIM_REGIONS]; /* in each database: the highest epoch of which it knows */
+    int64_t wrote, wrote_at;         /* ms of writes so far, and as of when */
     bool lied;                       /* an operator vouched for what was not so */
     bool broke_glass, skipped;
     bool stranger;                   /* somebody else wrote at a target */
@@ -330,7 +348,8 @@ struct world {
     uint32_t automatic_plans, plans; /* automatic: without those that were taken back */
     uint8_t last_auto_from, last_auto_to;
     struct fo_plan plan_seen; /* as committed first, of plan_seen.epoch */
-    uint32_t kills;           /* effects that a leader has begun: crash points */
+    uint32_t effects;         /* that leaders have begun: where a plan can be cut */
+    bool cut_lost, cut_mute;  /* of the effect that is being begun */
     uint32_t late_fences;
     uint32_t switched_epoch[FO_ACTIONS];
     int64_t converged_at;
@@ -420,8 +439,14 @@ void check_step(struct world *w, struct node *n, const struct fo_effects *out);
 void check_accepted(struct world *w, const struct call *c);
 void check_promotion(struct world *w, uint8_t region, int64_t loss);
 void check_end(struct world *w);
+void order_again(struct world *w);
 void check_told(struct world *w, const struct fo_order *o);
 void check_twin(struct world *w, struct node *n, const struct fo_event *e, const struct fo_effects *out);
+
+/* main.c, cuts.c */
+bool once(struct world *w, uint64_t seed, const struct options *o, struct marks *m, FILE *to);
+void explain(struct world *w, uint64_t seed, struct options o, bool brief);
+int cuts_try(uint64_t first, uint64_t n, int cuts, const struct options *o, int most, struct marks *m);
 
 /* trace.c */
 void trace(struct world *w, const struct node *n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

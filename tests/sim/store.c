@@ -57,7 +57,7 @@ void store_ask(struct world *w, struct node *n, uint8_t op, uint64_t id, bool ow
     struct request *r = NULL;
     int64_t there = w->config.local ? 1 : between(w, 2, 40) + w->store.more;
     int64_t back = w->config.local ? 1 : between(w, 2, 40) + w->store.more;
-    bool asked = store_hears(w, n);
+    bool asked = store_hears(w, n) && !w->cut_lost;
 
     if (own)
         queue_push(w, w->now + 2000, (struct item){.kind = I_READ, .node = n->index, .inc = n->inc});
@@ -89,7 +89,7 @@ void store_ask(struct world *w, struct node *n, uint8_t op, uint64_t id, bool ow
         there = STORE_TIMEOUT + between(w, 50, 5000);
     if (asked)
         queue_push(w, w->now + there, (struct item){.kind = I_EXEC, .a = (uint16_t)(r - w->requests)});
-    r->mute = !asked || chance(w, w->store.mute) || there + back >= STORE_TIMEOUT;
+    r->mute = !asked || w->cut_mute || chance(w, w->store.mute) || there + back >= STORE_TIMEOUT;
     queue_push(
         w, w->now + (r->mute ? STORE_TIMEOUT : there + back),
         (struct item){.kind = I_REPLY, .node = n->index, .inc = n->inc, .a = (uint16_t)(r - w->requests)});

@@ -57,8 +57,8 @@ void call_begin(struct world *w, struct node *n, const struct fo_effect *e)
                        .token = n->core.token,
                        .accept = n->core.record.plan.accepted_loss_ms >= 0,
                        .class = ACTION_CLASSES};
-    arrives = target_hears(w, c) && !chance(w, t->lost);
-    answered = arrives && !chance(w, t->mute);
+    arrives = target_hears(w, c) && !chance(w, t->lost) && !w->cut_lost;
+    answered = arrives && !chance(w, t->mute) && !w->cut_mute;
     if (arrives && changes && chance(w, t->late)) {
         there = limit + between(w, 10, 3000);
         answered = false;
@@ -105,13 +105,41 @@ static void accept(struct world *w, struct call *c)
         t->found = c->token;
 }
 
+static enum action_class plain(struct world *w, struct call *c)
+{
+    struct target *t = &w->targets[c->action];
+    enum plan_step step = (enum plan_step)w->config.actions[c->action].step;
+
+    if (step == STEP_VALIDATE)
+        return routed(w) == c->to && (w->commits >> c->to & 1) ? ACTION_OK : ACTION_NOT_APPLIED;
+    if (step == STEP_CATCHUP && c->op != ACTION_UNDO && c->to < w->n_regions && lag_of(w, c->to) > 0)
+        return c->op == ACTION_APPLY ? ACTION_PROGRESS : ACTION_NOT_APPLIED;
+    if (step == STEP_TEST && (c->to >= w->n_regions || !w->regions[c->to].writable))
+        return c->op == ACTION_APPLY ? ACTION_RETRY : ACTION_NOT_APPLIED;
+    if (c->op != ACTION_APPLY && c->op != ACTION_UNDO)
+        return t->epoch == c->epoch && c->epoch != 0 ? ACTION_OK : ACTION_NOT_APPLIED;
+    if (higher(w, c))
+        return ACTION_CONFLICT;
+    accept(w, c);
+    if (c->op == ACTION_UNDO)
+        t->epoch = 0;
+    else if (t->epoch == c->epoch)
+        return ACTION_ALREADY;
+    else
+        t->epoch = c->epoch;
+    return ACTION_OK;
+}
+
 static enum action_class fence(struct world *w, struct call *c)
 {
+    struct target *t = &w->targets[c->action];
     uint8_t r = c->from, bit = (uint8_t)(1u << (c->action & 7));
     struct region *g = &w->regions[r];
 
     if (r >= w->n_regions)
         return ACTION_DENIED;
+    if (t->hollow)
+        return plain(w, c);
     if (c->op == ACTION_UNDO) {
         bool was = g->fenced_by & bit;
 
@@ -198,31 +226,6 @@ static enum action_class route(struct world *w, struct call *c)
     t->value = to;
     t->epoch = c->epoch;
     trace(w, NULL, "target %u sends users to region %u", c->action, to);
-    return ACTION_OK;
-}
-
-static enum action_class plain(struct world *w, struct call *c)
-{
-    struct target *t = &w->targets[c->action];
-    enum plan_step step = (enum plan_step)w->config.actions[c->action].step;
-
-    if (step == STEP_VALIDATE)
-        return routed(w) == c->to && (w->commits >> c->to & 1) ? ACTION_OK : ACTION_NOT_APPLIED;
-    if (step == STEP_CATCHUP && c->op != ACTION_UNDO && c->to < w->n_regions && lag_of(w, c->to) > 0)
-        return c->op == ACTION_APPLY ? ACTION_PROGRESS : ACTION_NOT_APPLIED;
-    if (step == STEP_TEST && (c->to >= w->n_regions || !w->regions[c->to].writable))
-        return c->op == ACTION_APPLY ? ACTION_RETRY : ACTION_NOT_APPLIED;
-    if (c->op != ACTION_APPLY && c->op != ACTION_UNDO)
-        return t->epoch == c->epoch && c->epoch != 0 ? ACTION_OK : ACTION_NOT_APPLIED;
-    if (higher(w, c))
-        return ACTION_CONFLICT;
-    accept(w, c);
-    if (c->op == ACTION_UNDO)
-        t->epoch = 0;
-    else if (t->epoch == c->epoch)
-        return ACTION_ALREADY;
-    else
-        t->epoch = c->epoch;
     return ACTION_OK;
 }
 

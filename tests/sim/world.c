@@ -82,6 +82,8 @@ static void add_action(struct world *w, struct rng *r, enum plan_step step, int 
     a->timeout_ms = (int32_t)draw(r, 2, 9) * 1000;
     a->patience_ms = (int32_t)draw(r, 20, 60) * 1000;
     t->value = step == STEP_SWITCH ? 0 : FO_NONE;
+    t->inside = odds(r, 50);
+    t->hollow = step == STEP_FENCE && !proves && odds(r, 50);
     t->cas = odds(r, 50) || step == STEP_SWITCH;
     snprintf(w->names.action[c->n_actions], FO_NAME, "%s-%u", plan_step_name(step), c->n_actions);
     c->n_actions++;
@@ -262,18 +264,25 @@ uint8_t source(const struct world *w)
     return best;
 }
 
+/* Writes are counted by the time that they took: a region that stands still loses nothing more. */
+static int64_t written(const struct world *w)
+{
+    return w->wrote + (w->commits >> source(w) & 1 ? w->now - w->wrote_at : 0);
+}
+
 int64_t lag_of(const struct world *w, uint8_t r)
 {
-    uint8_t s = source(w);
-    int64_t last = region_commits(w, s) ? w->now : w->last_write[s];
+    int64_t all = written(w);
 
-    return s == r || last <= w->regions[r].applied ? 0 : last - w->regions[r].applied;
+    return source(w) == r || all <= w->regions[r].applied ? 0 : all - w->regions[r].applied;
 }
 
 void world_changed(struct world *w)
 {
     uint8_t now = 0;
 
+    w->wrote = written(w);
+    w->wrote_at = w->now;
     for (uint8_t i = 0; i < w->n_regions; i++) {
         if (w->commits & (1u << i))
             w->last_write[i] = w->now;
@@ -304,7 +313,7 @@ static void replicate(struct world *w)
                 linked(w, s, i) && chance(w, 10)) {
                 g->writable = false;
                 g->fenced_by = 0;
-                g->applied = w->now - 1000;
+                g->applied = w->wrote - 1000;
                 g->promoting = 0;
                 trace(w, NULL, "region %u is built anew as a replica", i);
             }
@@ -313,12 +322,12 @@ static void replicate(struct world *w)
         if (g->promoting != 0 || !linked(w, s, i))
             continue;
         g->heard = w->now;
-        if (!region_commits(w, s))
-            g->applied = w->now; /* nothing new is written: it has everything */
-        else if (g->lag_rate > 0)
-            g->applied += 1000 - g->lag_rate > 0 ? 1000 - g->lag_rate : 0;
-        else
-            g->applied = g->applied + 20000 < w->now - 300 ? g->applied + 20000 : w->now - 300;
+        g->applied += g->lag_rate == 0         ? 20000
+                      : !(w->commits >> s & 1) ? 500
+                      : g->lag_rate < 1000     ? 1000 - g->lag_rate
+                                               : 0;
+        if (g->applied > w->wrote - (w->commits >> s & 1 ? 300 : 0))
+            g->applied = w->wrote - (w->commits >> s & 1 ? 300 : 0);
     }
 }
 
@@ -381,7 +390,7 @@ void world_init(struct world *w, uint64_t seed, const struct options *o, struct 
     rng_seed(&w->rng, seed * 3 + 1);
     rng_seed(&config, seed * 3 + 2);
     rng_seed(&faults, seed * 3 + 3);
-    w->scenario = o->kill     ? SCENARIO_DEATH
+    w->scenario = o->cuts     ? SCENARIO_DEATH
                   : kind < 3  ? SCENARIO_CONFINED
                   : kind == 3 ? SCENARIO_DEATH
                   : kind < 6  ? SCENARIO_COMMANDS
@@ -481,6 +490,8 @@ static void to_world(struct world *w, struct item *it)
     case I_PROMOTED: promoted(w, (uint8_t)it->a); break;
     case I_REBUILD:
         replicate(w);
+        if (w->o.cuts && w->seed % PLANS_TRIED != TRIED_DEATH && w->now >= 95000 && w->now / 1000 % 10 == 0)
+            order_again(w);
         if (w->healed) {
             check_end(w);
             if (w->now > w->heals + 30000 && w->now / 1000 % 20 == 0)
