@@ -464,6 +464,7 @@ void check_end(struct world *w)
         int64_t took = w->now - w->heals;
 
         w->converged_at = w->now;
+        w->converged_commits = w->commits;
         m->liveness++;
         m->converged_ms_sum += (uint64_t)took;
         if ((uint64_t)took > m->converged_most)

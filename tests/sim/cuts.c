@@ -26,7 +26,7 @@ static struct outside outside(const struct world *w)
 {
     const struct fo_record *r = &w->store.record;
 
-    return (struct outside){r->active, r->writer, routed(w), w->commits, r->status};
+    return (struct outside){r->active, r->writer, routed(w), w->converged_commits, r->status};
 }
 
 static void say(const struct trial *t)

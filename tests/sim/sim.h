@@ -353,6 +353,7 @@ struct world {
     uint32_t late_fences;
     uint32_t switched_epoch[FO_ACTIONS];
     int64_t converged_at;
+    uint8_t converged_commits; /* regions that could commit then */
     /* violation */
     uint8_t broken; /* invariant; 0 none */
     int64_t broken_at;
