@@ -1,10 +1,11 @@
 /* The decide thread at work: its inbox and its steps. See decide.h. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "aggregator/decide_private.h"
 
-enum { STEP_MS = 1000, HOLD_S = 30, PRUNE_S = 600 };
+enum { STEP_MS = 1000, HOLD_S = 30, PRUNE_S = 600, OWN_MOST_S = 10, MOVES_STALL_MS = 2000 };
 
 /* ---- inbox ---- */
 
@@ -61,7 +62,8 @@ void decide_step(struct decide *d)
     if (!b)
         return;
     judge_step(d->judge, &m, d->restored, &b->orders);
-    judge_spent(d->judge, mono_sub(clock_mono(), began));
+    d->step_took = mono_sub(clock_mono(), began);
+    judge_spent(d->judge, d->step_took);
     batch_give(b);
     d->gained = false;
 }
@@ -105,13 +107,19 @@ void decide_tick(void *arg)
     timer_set(d->tick, span_ms(TICK_MS));
 }
 
+/* A stall that a long step of our own explains is no strange time: nothing was missed while it was at work, and to hold
+ * decisions for it would make a storm of alerts look like silence. What takes longer than that, or was not spent in a step,
+ * is: this thread, or the machine, slept. Moves between regions are stricter, since others may have acted meanwhile. */
 void decide_noticed(void *arg, const char *what, struct span by)
 {
     struct decide *d = arg;
+    bool stall = strcmp(what, "stall") == 0;
+    bool own = stall && by.ns < span_s(OWN_MOST_S).ns && d->step_took.ns >= by.ns / 2;
 
-    ticks_noticed(&d->ticks, what, by, d->log);
-    d->hold_until = mono_add(clock_mono(), span_s(HOLD_S));
-    if (d->moves)
+    ticks_noticed(&d->ticks, what, by, own, d->log);
+    if (!own)
+        d->hold_until = mono_add(clock_mono(), span_s(HOLD_S));
+    if (d->moves && (!stall || by.ns > span_ms(MOVES_STALL_MS).ns))
         moves_noticed(d->moves);
 }
 

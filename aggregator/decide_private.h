@@ -66,6 +66,7 @@ struct decide {
     uint32_t generation;
     bool restored; /* facts are complete */
     bool gained;   /* facts came in since the last step */
+    struct span step_took; /* the last step */
     struct mono hold_until, stepped, asked_own, pruned;
     bool asking_own, wants_own;
     struct note *held, **held_last; /* tellings by a list that is still to come */

@@ -16,13 +16,13 @@ struct ticks {
     int64_t minute_worst; /* of the minute under way */
     unsigned minute_ticks;
     struct complaint late;
-    atomic_int_fast64_t worst_ns, last_minute_ns, ticks, late_ticks, stalls, steps;
+    atomic_int_fast64_t worst_ns, last_minute_ns, ticks, late_ticks, stalls, own, steps;
 };
 
 void ticks_begin(struct ticks *t, struct mono now);
 void ticks_take(struct ticks *t, struct mono now, struct log *log); /* once per tick */
-/* What loop_watch has noticed: "step" of the wall clock, or "stall". */
-void ticks_noticed(struct ticks *t, const char *what, struct span by, struct log *log);
+/* What loop_watch has noticed: "step" of the wall clock, or "stall". own: a step of ours explains it. */
+void ticks_noticed(struct ticks *t, const char *what, struct span by, bool own, struct log *log);
 void ticks_metrics(const struct ticks *t, struct sink *out); /* from any thread */
 
 #endif

@@ -38,10 +38,11 @@ void ticks_take(struct ticks *t, struct mono now, struct log *log)
     t->due = mono_add(now, span_ms(TICK_MS));
 }
 
-void ticks_noticed(struct ticks *t, const char *what, struct span by, struct log *log)
+void ticks_noticed(struct ticks *t, const char *what, struct span by, bool own, struct log *log)
 {
-    atomic_fetch_add(strcmp(what, "step") == 0 ? &t->steps : &t->stalls, 1);
-    LOG(log, LOG_WARN, "decide", "time moved strangely", kv_s("what", what), kv_t("by", by));
+    atomic_fetch_add(strcmp(what, "step") == 0 ? &t->steps : own ? &t->own : &t->stalls, 1);
+    LOG(log, own ? LOG_INFO : LOG_WARN, "decide", own ? "a step took long" : "time moved strangely",
+        kv_s("what", what), kv_t("by", by));
 }
 
 void ticks_metrics(const struct ticks *t, struct sink *out)
@@ -75,6 +76,13 @@ void ticks_metrics(const struct ticks *t, struct sink *out)
                                              1,
                                              "",
                                              "Turns of its loop that took more than a second too long."};
+    static const struct metric_row own = {"securebase_aggregator_long_steps_total",
+                                          METRIC_COUNTER,
+                                          1,
+                                          1,
+                                          "",
+                                          "Turns that took more than a second too long, since there was so "
+                                          "much to judge; decisions are not held for them."};
     static const struct metric_row steps = {
         "securebase_aggregator_clock_steps_total",
         METRIC_COUNTER,
@@ -88,5 +96,6 @@ void ticks_metrics(const struct ticks *t, struct sink *out)
     sink_int(out, &ticks, NULL, atomic_load(&t->ticks));
     sink_int(out, &late, NULL, atomic_load(&t->late_ticks));
     sink_int(out, &stalls, NULL, atomic_load(&t->stalls));
+    sink_int(out, &own, NULL, atomic_load(&t->own));
     sink_int(out, &steps, NULL, atomic_load(&t->steps));
 }
