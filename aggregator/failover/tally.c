@@ -25,10 +25,15 @@ static bool fresh(const struct fo_heard *h, int64_t now)
     return h->at != 0 && tick > 0 && now - h->at <= least;
 }
 
-static uint8_t verdict(const struct view *w, uint8_t region)
+/* Users speak of the region to which they are sent. Those who go elsewhere, with an old answer of the DNS in their hands, fail
+ * there because it is the standby, and would keep it from ever being a target: what they alone bear is left out there. */
+static uint8_t verdict(const struct view *w, uint8_t region, uint8_t active)
 {
     uint8_t v = w->well ? w->vote->verdict[region] : FO_UNKNOWN;
 
+    if (region != active && (v == FO_DOWN || v == FO_DEGRADED) &&
+        (w->vote->classes[region] & FO_HARD) == FO_USERS)
+        return FO_UP;
     return v <= FO_DOWN ? v : FO_UNKNOWN;
 }
 
@@ -47,22 +52,24 @@ static int classes_of(uint8_t classes)
 }
 
 /* Voters outside the region that say DOWN, each failure domain once. */
-static uint8_t domains_down(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region)
+static uint8_t domains_down(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region,
+                            uint8_t active)
 {
     uint8_t found = 0;
 
     for (uint8_t i = 0; i < n; i++) {
-        bool first = c->voter_domain[i] != region && verdict(&w[i], region) == FO_DOWN;
+        bool first = c->voter_domain[i] != region && verdict(&w[i], region, active) == FO_DOWN;
 
         for (uint8_t j = 0; first && j < i; j++)
-            first = c->voter_domain[j] != c->voter_domain[i] || verdict(&w[j], region) != FO_DOWN;
+            first = c->voter_domain[j] != c->voter_domain[i] || verdict(&w[j], region, active) != FO_DOWN;
         found = (uint8_t)(found + first);
     }
     return found;
 }
 
 /* How many say of one and the same other region that it is UP, while they say DOWN of this one: the best such region. */
-static uint8_t with_target(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region)
+static uint8_t with_target(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region,
+                           uint8_t active)
 {
     uint8_t best = 0;
 
@@ -70,7 +77,8 @@ static uint8_t with_target(const struct fo_config *c, const struct view *w, uint
         uint8_t same = 0;
 
         for (uint8_t i = 0; to != region && i < n; i++)
-            same = (uint8_t)(same + (verdict(&w[i], region) == FO_DOWN && verdict(&w[i], to) == FO_UP));
+            same = (uint8_t)(same + (verdict(&w[i], region, active) == FO_DOWN &&
+                                     verdict(&w[i], to, active) == FO_UP));
         best = same > best ? same : best;
     }
     return best;
@@ -78,10 +86,10 @@ static uint8_t with_target(const struct fo_config *c, const struct view *w, uint
 
 /* A voter inside the region that says UP is listened to only if its users are well: from inside a cut off region everything
  * looks well, except the users. */
-static bool vetoed(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region)
+static bool vetoed(const struct fo_config *c, const struct view *w, uint8_t n, uint8_t region, uint8_t active)
 {
     for (uint8_t i = 0; i < n; i++)
-        if (c->voter_domain[i] == region && verdict(&w[i], region) == FO_UP &&
+        if (c->voter_domain[i] == region && verdict(&w[i], region, active) == FO_UP &&
             w[i].vote->users[region] == FO_USERS_GOOD)
             return true;
     return false;
@@ -100,7 +108,7 @@ static void count_region(const struct fo_config *c, const struct view *w, uint8_
     uint8_t know = 0, gray = 0;
 
     for (uint8_t i = 0; i < n; i++) {
-        uint8_t v = verdict(&w[i], region);
+        uint8_t v = verdict(&w[i], region, active);
         bool hurt = w[i].well && (w[i].vote->gray & bit(region)) != 0;
 
         out->n[region][v]++;
@@ -111,24 +119,24 @@ static void count_region(const struct fo_config *c, const struct view *w, uint8_
         know = (uint8_t)(know + (w[i].well && w[i].vote->users[region] != FO_USERS_UNKNOWN));
         gray = (uint8_t)(gray + (hurt && w[i].vote->users[region] != FO_USERS_UNKNOWN));
     }
-    out->down_elsewhere[region] = domains_down(c, w, n, region);
+    out->down_elsewhere[region] = domains_down(c, w, n, region, active);
     if (out->n[region][FO_UP] >= most)
         out->up |= bit(region);
     if (2 * gray > know)
         out->gray |= bit(region);
     if (out->n[region][FO_DOWN] >= most && out->down_elsewhere[region] >= 2 &&
-        two_classes(out->classes[region], region == active) && with_target(c, w, n, region) >= most &&
-        !vetoed(c, w, n, region))
+        two_classes(out->classes[region], region == active) && with_target(c, w, n, region, active) >= most &&
+        !vetoed(c, w, n, region, active))
         out->hard_down |= bit(region);
 }
 
 /* It says that nothing is left, or does not trust itself. */
-static bool sees_nothing(const struct view *w, uint8_t regions)
+static bool sees_nothing(const struct view *w, uint8_t regions, uint8_t active)
 {
     if (!w->heard || !w->well)
         return w->heard;
     for (uint8_t r = 0; r < regions; r++)
-        if (verdict(w, r) != FO_DOWN)
+        if (verdict(w, r, active) != FO_DOWN)
             return false;
     return regions > 0;
 }
@@ -147,7 +155,7 @@ void fo_count(const struct fo_config *c, const struct fo_heard heard[FO_VOTERS],
         w[i].heard = fresh(&heard[i], now);
         w[i].well = w[i].heard && heard[i].vote.self_ok;
         well = (uint8_t)(well + w[i].well);
-        blind = (uint8_t)(blind + sees_nothing(&w[i], regions));
+        blind = (uint8_t)(blind + sees_nothing(&w[i], regions, active));
     }
     for (uint8_t r = 0; r < regions; r++)
         count_region(c, w, n, r, active, out);

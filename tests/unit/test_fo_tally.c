@@ -86,6 +86,26 @@ static void dead_region(void **state)
     assert_int_equal(t->fail_static, 0);
 }
 
+/* Users with old answers of the DNS write to the standby and fail there: it is a target all the same. What others see of it
+ * counts; and of the active region users speak. */
+static void users_of_the_standby(void **state)
+{
+    struct rig g;
+    (void)state;
+    for (uint8_t verdict = FO_DEGRADED; verdict <= FO_DOWN; verdict++) {
+        east_dead(&g);
+        says(&g, 1, WEST, verdict, FO_USERS);
+        assert_int_equal(counted(&g)->hard_down, 1);
+        assert_int_equal(g.t.up, 2);
+        says(&g, 1, WEST, verdict, FO_USERS | FO_PROBES);
+        assert_int_equal(counted(&g)->hard_down, 0);
+        assert_int_equal(g.t.up, 0);
+    }
+    setup(&g);
+    says(&g, 1, EAST, FO_DOWN, FO_USERS);
+    assert_int_equal(counted(&g)->n[EAST][FO_DOWN], 1);
+}
+
 /* A majority is of configured voters. */
 static void silence_is_not_down(void **state)
 {
@@ -250,6 +270,14 @@ static void strange_numbers(void **state)
 }
 
 /* The conditions anew, in another way: each as a plain sentence over what is heard. */
+/* What counts of a vote: see users_of_the_standby. */
+static uint8_t says_of(const struct fo_vote *o, uint8_t r)
+{
+    bool users_alone = r != EAST && (o->classes[r] & FO_HARD) == FO_USERS;
+
+    return users_alone && o->verdict[r] >= FO_DEGRADED ? FO_UP : o->verdict[r];
+}
+
 static void check(const struct rig *g)
 {
     const struct fo_tally *t = &g->t;
@@ -264,14 +292,14 @@ static void check(const struct rig *g)
             const struct fo_heard *h = &g->heard[i];
             bool speaks = h->at && g->now - h->at <= 10000 && h->vote.self_ok;
 
-            if (!speaks || h->vote.verdict[r] != FO_DOWN)
+            if (!speaks || says_of(&h->vote, r) != FO_DOWN)
                 continue;
             down++;
             classes |= h->vote.classes[r] & FO_HARD;
             if (g->c.voter_domain[i] != r)
                 domains |= 1u << g->c.voter_domain[i];
             for (uint8_t to = 0; to < g->c.n_regions; to++)
-                up_elsewhere += to != r && h->vote.verdict[to] == FO_UP;
+                up_elsewhere += to != r && says_of(&h->vote, to) == FO_UP;
         }
         assert_int_equal(t->n[r][FO_DOWN], down);
         if ((t->hard_down & 1u << r) == 0)
@@ -375,6 +403,7 @@ int main(void)
         cmocka_unit_test(all_is_well),
         cmocka_unit_test(dead_region),
         cmocka_unit_test(silence_is_not_down),
+        cmocka_unit_test(users_of_the_standby),
         cmocka_unit_test(old_votes),
         cmocka_unit_test(two_domains_elsewhere),
         cmocka_unit_test(two_classes_together),
