@@ -75,7 +75,7 @@ struct decide {
     struct peer_voter voters[FO_VOTERS]; /* [voter NAME] of the configuration */
     uint8_t n_voters;
     struct peer_hooks peer_hooks;
-    bool peers_fast;
+    bool peers_fast, peers_asked; /* asked: the store, for whom processes before us have heard */
     uint64_t strange_words, strange_votes;
     struct complaint peer_complaint, vote_complaint, guard_complaint;
     /* decide_carry_io.c */
@@ -126,6 +126,8 @@ void peers_free(struct decide *d);
 void peers_tick(struct decide *d, struct mono now);
 /* Who fills our words and hears those of others. Once, before the first tick. */
 void peers_hook(struct decide *d, const struct peer_hooks *h);
+/* Whether aggregators of that region were heard, be it by a process before us. */
+bool peers_known(const struct decide *d, const char *region);
 /* Words every second instead of every five, while anything is in doubt. */
 void peers_fast(struct decide *d, bool fast);
 void peers_metrics(const struct decide *d, struct sink *out);

@@ -236,8 +236,13 @@ static struct watch *open_watch(struct move *m, struct err *e)
                                    .seed = m->all->boot ^ m->all->d->p.seed,
                                    .vote = own_vote,
                                    .arg = m};
+    struct watch *w = watch_new(&p, e);
 
-    return watch_new(&p, e);
+    for (uint8_t r = 0; w && r < m->set.core.n_regions; r++) {
+        if (peers_known(m->all->d, m->set.names.region[r]))
+            watch_known(w, r);
+    }
+    return w;
 }
 
 static struct move *move_new(struct moves *all, const struct config *c, const struct section *s,

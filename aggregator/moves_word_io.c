@@ -105,9 +105,21 @@ static void heard(void *arg, const char *peer, const char *region, uint8_t nth, 
     }
 }
 
+static void known(void *arg, const char *region)
+{
+    struct moves *all = arg;
+
+    for (struct move *m = all->first; m; m = m->next) {
+        for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
+            if (strcmp(m->set.names.region[r], region) == 0)
+                watch_known(m->watch, r);
+        }
+    }
+}
+
 void moves_words(struct moves *all)
 {
-    peers_hook(all->d, &(struct peer_hooks){.arg = all, .speak = speak, .heard = heard});
+    peers_hook(all->d, &(struct peer_hooks){.arg = all, .speak = speak, .heard = heard, .known = known});
 }
 
 void moves_agents(struct moves *all, const char *region, uint32_t up, uint32_t known)

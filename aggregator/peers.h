@@ -37,6 +37,8 @@ struct peer_hooks {
     /* A word has come from [peer NAME], the nth of those in the configuration that serve this region. w: what it says of
      * failover, from the voter that stands there; NULL: nothing. Borrowed for the call. */
     void (*heard)(void *arg, const char *peer, const char *region, uint8_t nth, const struct fo_word *w);
+    /* Soon after the start: that region's aggregators were heard by a process before us, within a day. May be NULL. */
+    void (*known)(void *arg, const char *region);
 };
 
 /* Total on any bytes. 0, ERR_MALFORMED, ERR_LIMIT, ERR_NOMEM. */

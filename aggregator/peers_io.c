@@ -33,6 +33,7 @@ struct peer {
     struct mono tried, whole, heard, kept; /* 0: never; whole: said to it */
     int64_t skew_ms;                       /* its clock minus ours, with the way */
     bool up, was_up;
+    bool known; /* it was heard, be it by a process before us */
     char host[256], version[32];
     uint32_t slos, told, firing[SEVERITY_CRITICAL + 1];
     char voter[FO_NAME]; /* which stands there; "" none, or a strange one */
@@ -232,6 +233,61 @@ void peers_fast(struct decide *d, bool fast)
     d->peers_fast = fast;
 }
 
+/* ---- whom processes before us have heard ---- */
+
+struct past_ask {
+    struct decide *d;
+    char region[128];
+    bool found;
+};
+
+static void past_line(void *arg, struct bytes key, struct wall t, struct bytes value)
+{
+    struct past_ask *a = arg;
+
+    (void)key;
+    (void)t;
+    (void)value;
+    a->found = true;
+}
+
+static void past_done(void *arg, int code)
+{
+    struct past_ask *a = arg;
+    const struct peer_hooks *h = &a->d->peer_hooks;
+
+    for (struct peer *p = a->d->peers; p; p = p->next)
+        p->known = p->known || (a->found && strcmp(p->region, a->region) == 0);
+    if (a->found && h->known)
+        h->known(h->arg, a->region);
+    (void)code; /* not readable: as if there were none */
+    free(a);
+}
+
+static void ask_past(struct decide *d)
+{
+    for (const struct peer *p = d->peers; p; p = p->next) {
+        struct past_ask *a = p->nth == 0 ? calloc(1, sizeof *a) : NULL;
+        struct control_lines q = {.room = "peer", .limit = 1, .newest = true};
+
+        if (!a)
+            continue;
+        a->d = d;
+        (void)snprintf(a->region, sizeof a->region, "%s", p->region);
+        q.key = bytes_of(a->region);
+        if (control_read(d->control, &q, past_line, past_done, a) != 0)
+            free(a);
+    }
+}
+
+bool peers_known(const struct decide *d, const char *region)
+{
+    for (const struct peer *p = d->peers; p; p = p->next)
+        if (p->known && strcmp(p->region, region) == 0)
+            return true;
+    return false;
+}
+
 void peers_tick(struct decide *d, struct mono now)
 {
     const struct span whole = span_ms(EVERY_S * 1000 - 50),
@@ -242,6 +298,9 @@ void peers_tick(struct decide *d, struct mono now)
 
     if (!d->peers)
         return;
+    if (!d->peers_asked)
+        ask_past(d);
+    d->peers_asked = true;
     buf_init(&word[0], NULL, BODY_MOST);
     buf_init(&word[1], NULL, BODY_MOST);
     for (struct peer *p = d->peers; p; p = p->next) {
@@ -326,6 +385,7 @@ static void take_word(struct decide *d, struct peer *p, struct peer_word *w, str
 
     p->words++;
     p->heard = m.mono;
+    p->known = true;
     p->skew_ms = w->telling.sent.ms - m.now.ms;
     memcpy(p->host, w->host, sizeof p->host);
     memcpy(p->version, w->version, sizeof p->version);

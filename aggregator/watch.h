@@ -43,6 +43,8 @@ bool watch_fits(const struct watch *w, const struct fo_settings *s);
 void watch_fast(struct watch *w, bool fast);
 /* A word of the nth peer, in the configuration's order, of those that serve that region. */
 void watch_peer_heard(struct watch *w, uint8_t region, uint8_t nth);
+/* That region's aggregators were heard before this process began: see voter_known. */
+void watch_known(struct watch *w, uint8_t region);
 /* Good and total events of the settings' users_window_ms that ends now, of that region's users. */
 void watch_users(struct watch *w, uint8_t region, uint64_t good, uint64_t total);
 /* So long ago the standby has heard from its primary, which is in `region`. */

@@ -281,6 +281,11 @@ void watch_peer_heard(struct watch *w, uint8_t region, uint8_t nth)
     voter_beat(&w->voter, &w->vote, region, nth, now_ms(w->p.loop));
 }
 
+void watch_known(struct watch *w, uint8_t region)
+{
+    voter_known(&w->voter, region);
+}
+
 void watch_users(struct watch *w, uint8_t region, uint64_t good, uint64_t total)
 {
     voter_users(&w->voter, &w->vote, region, good, total, now_ms(w->p.loop));

@@ -125,11 +125,18 @@ void voter_beat(struct voter *v, const struct vote_config *c, uint8_t region, ui
     b = &v->region[region].beat[peer];
     gap = now - b->last;
     gap = gap < usual ? usual : gap > 2 * usual ? 2 * usual : gap;
+    v->region[region].known = 1;
     if (b->last)
         push(b, gap);
     for (int i = 0; b->last == 0 && i < GAPS_LEAST; i++)
         push(b, usual);
     b->last = now;
+}
+
+void voter_known(struct voter *v, uint8_t region)
+{
+    if (region < FO_REGIONS)
+        v->region[region].known = 1;
 }
 
 static int64_t root(int64_t n)
@@ -183,8 +190,9 @@ struct beats {
     bool heard, silent; /* neither: no peer was ever heard */
 };
 
-/* A peer that was never heard says nothing at first; after twelve ticks without a word it is silent: else a voter that was
- * started while a region is dead would never see it. */
+/* A peer that we have not heard yet is silent after twelve ticks, else a voter that was started while a region is dead would never
+ * see it; but only where somebody was heard at some time, be it by a process before us. What has never spoken at all is not set up
+ * yet, and not ready is not dead (as with new targets whose network was not there, in the us-east-1 outage of 2025). */
 static struct beats beats_of(const struct voter *v, const struct vote_config *c, uint8_t region, int64_t now)
 {
     const struct vote_region *r = &v->region[region];
@@ -194,7 +202,7 @@ static struct beats beats_of(const struct voter *v, const struct vote_config *c,
         if (r->beat[i].n < GAPS_LEAST) {
             int64_t from = r->beat[i].last > v->began ? r->beat[i].last : v->began;
 
-            if (now - from >= NEVER_TICKS * (int64_t)c->tick_ms)
+            if (r->known && now - from >= NEVER_TICKS * (int64_t)c->tick_ms)
                 out.silent = true;
             continue;
         }

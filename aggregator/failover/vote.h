@@ -45,6 +45,7 @@ struct vote_region {
     uint64_t good, total;
     uint32_t agents, agents_up;
     uint8_t verdict, classes, users;
+    uint8_t known; /* its aggregators were heard at some time, by us or by a process before us */
 };
 struct voter {
     struct vote_region region[FO_REGIONS];
@@ -59,6 +60,8 @@ void voter_probe(struct voter *v, const struct vote_config *c, uint8_t region, u
                  int64_t now);
 void voter_canary(struct voter *v, const struct vote_config *c, uint8_t canary, bool good, int64_t now);
 void voter_beat(struct voter *v, const struct vote_config *c, uint8_t region, uint8_t peer, int64_t now);
+/* The region's aggregators were heard before this process began: from now on they can be missed, though they never speak. */
+void voter_known(struct voter *v, uint8_t region);
 /* Good and total of the window that ends now. */
 void voter_users(struct voter *v, const struct vote_config *c, uint8_t region, uint64_t good, uint64_t total,
                  int64_t now);

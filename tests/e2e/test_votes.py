@@ -2,6 +2,7 @@
 of each other; whose own network is ill says nothing."""
 import http.server
 import json
+import shutil
 import threading
 import time
 
@@ -36,7 +37,7 @@ class Site(http.server.ThreadingHTTPServer):
 class Cluster:
     """An aggregator in each of two regions and a witness in a third, which vote on one service."""
 
-    def __init__(self, tmp_path, ca, started):
+    def __init__(self, tmp_path, ca, started, **failover):
         self.sites = {n: Site() for n in ("east", "west", *(f"{a}-{c}" for a in REGIONS for c in ("one", "two", "three")))}
         ports = {n: support.free_port() for n in REGIONS}
         self.at = {}
@@ -47,7 +48,7 @@ class Cluster:
                                         "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"})
                          for n, r in REGIONS.items() if n != name]
             sections.append(("failover app", {"regions": "us-east-1 us-west-2", "probes": " ".join(
-                f"{REGIONS[n]}={self.sites[n].url}/health" for n in ("east", "west")), "boot": "5s"}))
+                f"{REGIONS[n]}={self.sites[n].url}/health" for n in ("east", "west")), "boot": "5s", **failover}))
             self.at[name] = support.Aggregator(tmp_path, ca, sections=sections, name=name, ingest_port=ports[name], aggregator={
                 "region": region, "voter": name, "role": "witness" if name == "eye" else "full"})
             started.append(self.at[name])
@@ -103,5 +104,29 @@ def test_a_region_dies(tmp_path, ca, started):
         support.wait_for(lambda: west.metrics()["securebase_peer_strange_votes_total"] == 2, 20)
         evidence = c.service("eye")["evidence"]
         assert not evidence["self_ok"] and [k["good"] for k in evidence["canaries"]].count(False) == 2
+    finally:
+        c.close()
+
+
+def test_a_voter_starts_while_a_region_is_dead(tmp_path, ca, started):
+    """It has not heard the dead one itself. What a process before it has stored tells it that there was somebody; of one that
+    nobody ever heard it says nothing, however its probes fail."""
+    c = Cluster(tmp_path, ca, started, probe_interval="1s")
+    try:
+        support.wait_for(lambda: c.verdict("eye", "us-east-1") == "up", 60)
+        support.wait_for(lambda: c.at["eye"].metrics()['securebase_peer_up{peer="east",region="us-east-1"}'] == 1, 20)
+        c.at["east"].kill()
+        c.sites.pop("east").close()
+        support.wait_for(lambda: c.verdict("eye", "us-east-1") == "down", 30)
+        c.at["eye"].stop()
+        c.at["eye"].start()
+        support.wait_for(lambda: c.verdict("eye", "us-east-1") == "down", 60)
+
+        c.at["west"].stop()
+        shutil.rmtree(c.at["west"].state)  # as if it were new
+        c.at["west"].start()
+        support.wait_for(lambda: c.verdict("west", "us-west-2") == "up", 60)
+        time.sleep(25)  # twice as long as it takes to miss somebody
+        assert c.verdict("west", "us-east-1") == "degraded"
     finally:
         c.close()

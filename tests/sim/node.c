@@ -23,6 +23,19 @@ static void look_again(struct world *w, struct node *n, int64_t in)
                (struct item){.kind = I_LOOK, .node = n->index, .inc = n->inc, .a = ++n->looks});
 }
 
+/* What a process before it has stored of whom it heard goes on. */
+static void begin_voter(struct world *w, struct node *n)
+{
+    uint8_t known[FO_REGIONS];
+
+    for (uint8_t r = 0; r < FO_REGIONS; r++)
+        known[r] = n->voter.region[r].known;
+    voter_init(&n->voter, &n->votes, node_boot(w, n), ((uint64_t)n->index + 1) << 32 | (n->inc + 1u));
+    for (uint8_t r = 0; r < FO_REGIONS; r++)
+        if (known[r])
+            voter_known(&n->voter, r);
+}
+
 void node_start(struct world *w, struct node *n)
 {
     trace(w, n, "starts");
@@ -57,7 +70,7 @@ void node_start(struct world *w, struct node *n)
         memset(&n->twin, 0xa5, sizeof(n->twin));
         fo_init(&n->twin, &n->config, node_boot(w, n), w->seed * 8 + n->index);
     }
-    voter_init(&n->voter, &n->votes, node_boot(w, n), ((uint64_t)n->index + 1) << 32 | (n->inc + 1u));
+    begin_voter(w, n);
     again(w, n, I_TICK, between(w, 0, 500));
     look_again(w, n, between(w, 0, 1000));
     again(w, n, I_FACTS, between(w, 500, 2500));

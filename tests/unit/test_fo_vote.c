@@ -384,7 +384,15 @@ static void absent_classes(void **state)
     w.users_of_100 = 95;
     seconds(&w, 10);
     assert_int_equal(w.vote.verdict[EAST], FO_UP);
-    world_new(&w); /* peers were never heard: they are not silent at first, and are after twelve ticks */
+    world_new(&w); /* peers were never heard, by nobody: what is not ready is not dead */
+    w.beat[EAST] = false;
+    fail_probes(&w, false);
+    w.heard_ago = w.users_of_100 = -1;
+    seconds(&w, 3600);
+    assert_int_equal(w.vote.verdict[EAST], FO_DEGRADED);
+    world_new(&w); /* heard by a process before us: not silent at first, but after twelve ticks */
+    voter_known(&w.v, EAST);
+    voter_known(&w.v, 200);
     w.beat[EAST] = false;
     fail_probes(&w, false);
     w.heard_ago = w.users_of_100 = -1;
