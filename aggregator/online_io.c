@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "aggregator/actions/action.h"
 #include "aggregator/notify/channel.h"
 #include "common/daemon/daemon.h"
 #include "common/net/http_server.h"
@@ -90,20 +91,21 @@ static int check_state(const char *dir)
 }
 
 /* Each is opened as the start will; nothing is sent. */
-static int check_receivers(const struct config *c)
+static int check_opened(const struct config *c, const char *section, const char *what,
+                        int (*check)(const struct config *c, struct buf *report, struct err *e))
 {
     struct buf report;
     struct err e = {0};
     int code;
 
-    if (!config_named(c, receiver_section_name, 0))
+    if (!config_named(c, section, 0))
         return 0;
     buf_init(&report, NULL, 1 << 20);
-    code = receiver_check_files(c, &report, &e);
+    code = check(c, &report, &e);
     for (const char *p = buf_text(&report); *p; p += strcspn(p, "\n") + 1)
         (void)printf("FAILS  %.*s\n", (int)strcspn(p, "\n"), p);
     buf_free(&report);
-    return code ? 1 : say("receivers", 0, &e);
+    return code ? 1 : say(what, 0, &e);
 }
 
 int online_check(const struct config *c)
@@ -115,6 +117,7 @@ int online_check(const struct config *c)
     bad += check_tls("http", http);
     bad += check_address("ingest", option_text(ingest, "listen"));
     bad += check_address("http", option_text(http, "listen"));
-    bad += check_receivers(c);
+    bad += check_opened(c, receiver_section_name, "receivers", receiver_check_files);
+    bad += check_opened(c, action_section_name, "actions", action_check_files);
     return bad ? EXIT_CONFIG : 0;
 }

@@ -137,6 +137,9 @@ size_t action_rows(struct option_row out[ACTION_ROWS]);
 /* Each action by its type: what has to be set, what belongs to another type, whether the type can serve that step.
  * Touches no file. 0 or ERR_CONFIG, each mistake in the report. */
 int action_check(const struct config *c, struct buf *report, struct err *e);
+/* Besides, what the machine has: opens each action as the start will and closes it again; nothing is asked of a target.
+ * Secrets that only the service can see (cred:) are left to it. In runner_io.c. */
+int action_check_files(const struct config *c, struct buf *report, struct err *e);
 const struct action_driver *action_driver_of(
     const struct section *s); /* by its type; never NULL after action_check */
 /* The step that it belongs to: as written, or the only one that its type can serve; PLAN_STEPS for a gate, and -1 when it

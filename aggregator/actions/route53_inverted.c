@@ -38,13 +38,13 @@ static const struct option_row rows[] = {
      .dflt = "",
      .reloadable = true,
      .sentence = "The region whose record has the inverted health check."},
-    {.key = "endpoints",
+    {.key = "pages",
      .type = OPT_LIST,
      .dflt = "",
      .reloadable = true,
      .min = 0,
      .max = ENDPOINTS_MOST,
-     .sentence = "REGION=URL of each aggregator's public endpoint that health checks ask, such as "
+     .sentence = "REGION=URL of each aggregator's public page that health checks ask, such as "
                  "us-west-2=https://lookout.example.com/fo/v1/app/primary-off; at least two."},
     ACTION_ROWS_RECORD,
     ACTION_ROW_TOKEN_NAME,
@@ -79,13 +79,13 @@ static void inverted_close(struct action_target **tp)
 
 static int endpoints_open(struct action_target *t, const struct section *s, struct err *e)
 {
-    int rc = action_regions_check(s, "endpoints", e);
+    int rc = action_regions_check(s, "pages", e);
 
-    if (!rc && option_count(s, "endpoints") < 2)
+    if (!rc && option_count(s, "pages") < 2)
         rc = err_set(e, ERR_CONFIG,
                      "expected at least two: after a move an endpoint that is gone sends users back");
-    for (size_t i = 0; !rc && i < option_count(s, "endpoints"); i++) {
-        const char *word = option_word(s, "endpoints", i), *url = strchr(word, '=') + 1;
+    for (size_t i = 0; !rc && i < option_count(s, "pages"); i++) {
+        const char *word = option_word(s, "pages", i), *url = strchr(word, '=') + 1;
         size_t n = (size_t)(url - 1 - word);
         struct endpoint *p = &t->endpoints[t->n];
 
@@ -110,7 +110,7 @@ static struct action_target *plain_open(const struct section *s, const char **ke
         err_set(e, ERR_NOMEM, "no memory for an action");
         return NULL;
     }
-    *key = "endpoints";
+    *key = "pages";
     t->home = option_copy(s, "home");
     rc = t->home ? endpoints_open(t, s, e) : err_set(e, ERR_NOMEM, "no memory for an action");
     if (!rc && option_count(s, "agree")) {
@@ -282,7 +282,7 @@ const struct action_driver action_route53_inverted = {
                 "in a move.",
     .rows = rows,
     .n_rows = sizeof rows / sizeof *rows,
-    .required = "home endpoints",
+    .required = "home pages",
     .steps = 1U << STEP_SWITCH,
     .ops = (1U << ACTION_OPS) - 1,
     .check = inverted_check,

@@ -169,6 +169,43 @@ int action_try(const struct section *s, const struct action_order *o, struct log
     return 0;
 }
 
+static int check_files(const struct section *s, struct buf *report, struct err *e)
+{
+    const struct action_driver *d = action_driver_of(s);
+    struct err why = {0};
+    struct act *t;
+
+    for (size_t i = 0; i < d->n_rows; i++) {
+        char *text = NULL;
+        bool readable;
+
+        if (d->rows[i].type != OPT_SECRET || !option_set(s, d->rows[i].key))
+            continue;
+        if (option_secret_check(s, d->rows[i].key, &why) != 0)
+            return config_complain(report, s, d->rows[i].key, e, "%s", why.text);
+        readable = secret_copy(s, d->rows[i].key, &text, NULL) == 0;
+        free_secret(&text);
+        if (!readable)
+            return 0; /* a credential, outside of the service */
+    }
+    t = act_open(s, NULL, &why);
+    if (!t)
+        return config_complain(report, s, NULL, e, "%s", why.text);
+    act_unref(t);
+    return 0;
+}
+
+int action_check_files(const struct config *c, struct buf *report, struct err *e)
+{
+    const struct section *s;
+    int rc = 0;
+
+    for (size_t i = 0; (s = config_named(c, action_section_name, i)); i++)
+        if (action_driver_of(s) && check_files(s, report, e) != 0)
+            rc = ERR_CONFIG;
+    return rc;
+}
+
 /* ---- the table ---- */
 
 static struct slot *slot_of(struct actions *a, const char *name)

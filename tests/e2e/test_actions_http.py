@@ -140,7 +140,7 @@ def endpoints(actions):
     for s in made.values():
         s.answer = (503, b"on\n")
     actions.add("inverted", type="inverted-health", home="east",
-                endpoints=" ".join(f"{region}={s.url}" for region, s in made.items()))
+                pages=" ".join(f"{region}={s.url}" for region, s in made.items()))
     yield made
     for s in made.values():
         s.close()
@@ -180,7 +180,7 @@ def test_endpoints_before_a_move(endpoints, actions):
     assert r["class"] == "denied" and "west (status 404)" in r["text"], r
     endpoints["west"].answer = (200, b"off\n")
     assert actions.run("inverted", "precheck")["class"] == "retry"
-    actions.sections["inverted"]["endpoints"] = "west=https://one.example.com/fo/v1/app/primary-off"
+    actions.sections["inverted"]["pages"] = "west=https://one.example.com/fo/v1/app/primary-off"
     assert "at least two" in actions.check()
-    actions.sections["inverted"]["endpoints"] = "west=ftp://a/ east=https://b/"
+    actions.sections["inverted"]["pages"] = "west=ftp://a/ east=https://b/"
     assert "expected REGION=https://" in actions.check()

@@ -338,6 +338,29 @@ static void test_reload_and_close(void **state)
     assert_int_equal(w.n, 0);
 }
 
+/* What a machine has not: named with its section and key, without being asked for anything. */
+static void test_files(void **state)
+{
+    static const char ini[] =
+        "[action good]\ntype = command\nservice = app\nstep = fence\ncommand = /bin/true\n"
+        "[action who]\ntype = command\nservice = app\nstep = fence\ncommand = /bin/true\n"
+        "user = nobody-there\n"
+        "[action hook]\ntype = webhook\nservice = app\nstep = warm\nurl = https://x/\n"
+        "authorization = file:/nowhere/secret\n"
+        "[action service]\ntype = webhook\nservice = app\nstep = warm\nurl = https://x/\n"
+        "authorization = cred:hook\n";
+    struct akit k;
+
+    (void)state;
+    akit_parse(&k, ini);
+    assert_int_equal(action_check_files(k.config, &k.report, &k.e), ERR_CONFIG);
+    assert_non_null(strstr(buf_text(&k.report), "[action who]: action who: user: there is no user"));
+    assert_non_null(strstr(buf_text(&k.report), "[action hook] authorization: "));
+    assert_null(strstr(buf_text(&k.report), "good"));
+    assert_null(strstr(buf_text(&k.report), "service]"));
+    akit_close(&k);
+}
+
 struct figures {
     struct sink sink;
     int64_t runs, under_way;
@@ -387,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_one_at_a_time),
         cmocka_unit_test(test_reload_and_close),
         cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
