@@ -202,13 +202,14 @@ void fo_run_overdue(struct fo_turn *t)
 {
     for (uint8_t i = 0; i < t->c->n_actions && i < FO_ACTIONS; i++) {
         const struct fo_run *r = &t->s->runs[i];
-        struct fo_event lost = {.kind = FO_E_ACTION};
 
-        if (!r->flying || t->now < r->ends)
-            continue;
-        lost.u.action.op = r->op;
-        lost.u.action.class = ACTION_UNKNOWN;
-        took(t, i, &lost);
+        if (r->flying && t->now >= r->ends) {
+            struct fo_event lost = {.kind = FO_E_ACTION}; /* large: made only when there is one */
+
+            lost.u.action.op = r->op;
+            lost.u.action.class = ACTION_UNKNOWN;
+            took(t, i, &lost);
+        }
     }
 }
 

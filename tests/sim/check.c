@@ -214,7 +214,7 @@ static void check_undone(struct world *w, const struct fo_record *r)
 {
     const struct fo_plan *p = &r->plan;
 
-    if (r->writer != p->from || r->active != p->from)
+    if (r->writer != (p->was_fenced ? FO_NONE : p->from) || r->active != p->from)
         broken(w, 22, "plan %u was taken back: writer %u, active %u, and it began at %u", r->epoch, r->writer,
                r->active, p->from);
     for (uint8_t i = 0; i < w->config.n_actions; i++) {

@@ -94,12 +94,12 @@ NAMED = [
     ("prepare stops the writer", "core_plan", "r->writer = FO_NONE;", "", ""),
     ("abort only before no return", "core_step", "!t->s->record.plan.past_no_return && fo_plan_is_live", "fo_plan_is_live", ""),
     ("undo gives the budget back", "core_plan", "give_back(r, r->plan.began);", "(void)give_back;", ""),
-    ("undo unfences", "core_plan", "r->writer = r->plan.from;\n    r->stuck_reason", "r->stuck_reason", ""),
+    ("undo unfences", "core_plan", "r->writer = r->plan.was_fenced ? FO_NONE : r->plan.from;", "", ""),
     ("what cannot be undone is told", "core_run", "t->s->record.plan.phase[i] == FO_UNDOING && t->s->runs[i].settled == FO_FAILED", "0", ""),
     ("last look", "core_step", "t->s->record.plan.fenced_at != 0 && fo_last_look(t) == 0;", "t->s->record.plan.fenced_at != 0;", ""),
     ("loss at last look", "core_plan", "(r & bind) | fo_loss_may(s, t->c, p->to, p->accepted_loss_ms, fenced_by(t))", "(r & bind)", ""),
     ("switched only to what is UP", "core_plan", "return fo_bit(t->s->tally.up, t->s->record.plan.to);", "return true;", ""),
-    ("caught up is lag 0", "core_step", "(none || blind)", "1", ""),
+    ("caught up is lag 0", "core_step", "(none || blind || told_caught_up(t))", "1", ""),
 ]
 
 
