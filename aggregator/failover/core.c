@@ -68,9 +68,15 @@ static void commit(struct fo_turn *t)
     struct fo *s = t->s;
     struct fo_effect *e;
 
-    if (!t->dirty || !fo_can_write(t))
+    if (!fo_can_write(t))
         return;
-    if (s->known && memcmp(&s->next, &s->record, sizeof s->next) == 0) {
+    /* A commit whose answer got lost may be done yet, also after a reading that did not find it. Both are guarded by the
+     * same revision: once another one is through, that one never will be. */
+    if (s->unsure && s->known)
+        (void)fo_draft(t);
+    if (!t->dirty)
+        return;
+    if (!s->unsure && s->known && memcmp(&s->next, &s->record, sizeof s->next) == 0) {
         if (s->pending_on == 2) /* it was so before */
             fo_answer(t, FO_R_NONE, 0);
         return;
@@ -122,13 +128,18 @@ static bool seen_well(const struct fo_turn *t, uint8_t region)
     return n[FO_UP] + n[FO_DEGRADED] > t->c->n_voters / 2;
 }
 
+static bool seen_down(const struct fo_turn *t, uint8_t region)
+{
+    return region < FO_REGIONS && t->s->tally.n[region][FO_DOWN] > t->c->n_voters / 2;
+}
+
 /* Since when what this state waits for has held without a break. */
 static void watch(struct fo_turn *t)
 {
     struct fo *s = t->s;
     uint8_t a = s->record.active;
     bool gray = fo_bit(s->tally.gray, a), down = fo_bit(s->tally.hard_down, a);
-    bool doubt = fo_bit(s->tally.doubt, a), holds;
+    bool doubt = fo_bit(s->tally.doubt, a), major = seen_down(t, a), holds;
 
     s->tilted = t->now < s->tilt_until;
     switch (s->state) {
@@ -136,14 +147,16 @@ static void watch(struct fo_turn *t)
     case FO_S_SUSPECT: holds = !doubt && seen_well(t, a); break;
     case FO_S_GRAY: holds = !gray && s->tally.quorum; break;
     case FO_S_CONFIRM: holds = down; break;
-    case FO_S_BLOCKED: holds = !down && !gray; break;
+    case FO_S_BLOCKED: holds = !down && !gray && !major; break;
     case FO_S_VALIDATE: holds = fo_validating(t); break;
     default: holds = false;
     }
-    if (s->state == FO_S_BLOCKED)
-        s->reasons = fo_gate_reasons(t);
     since(&s->since, holds && !s->tilted, t->now);
     since(&s->gray_since, gray && !s->tilted, t->now);
+    since(&s->down_since, down && !s->tilted, t->now);
+    since(&s->major_since, major && !s->tilted, t->now);
+    if (s->state == FO_S_BLOCKED)
+        s->reasons = fo_gate_reasons(t);
     if (s->state == FO_S_STEADY && !doubt)
         s->suspect_at = 0;
     else if (s->suspect_at == 0 && doubt && s->state >= FO_S_STEADY && s->state <= FO_S_BLOCKED)

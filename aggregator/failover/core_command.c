@@ -82,7 +82,8 @@ static struct verdict on_approve(const struct fo_turn *t, const struct fo_order 
         return refused(FO_R_INVALID);
     if (o->region != FO_NONE && (o->region >= t->c->n_regions || o->region == s->record.active))
         return refused(FO_R_INVALID);
-    return s->state == FO_S_BLOCKED || s->state == FO_S_GRAY || s->state == FO_S_GATE ? waits() : refused(FO_R_NO_PLAN);
+    return s->state == FO_S_BLOCKED || s->state == FO_S_GRAY || s->state == FO_S_GATE ? waits()
+                                                                                      : refused(FO_R_NO_PLAN);
 }
 
 static struct verdict on_abort(const struct fo_turn *t, const struct fo_order *o)

@@ -54,6 +54,10 @@ fo_reasons fo_gate_reasons(const struct fo_turn *t)
             r &= ~FO_BIT(FO_R_NO_FENCE);
         return r;
     }
+    /* down, and not without a break for long enough: not yet */
+    if (fo_bit(s->tally.hard_down, s->record.active) &&
+        (s->down_since == 0 || t->now - s->down_since < t->c->t.confirm))
+        r |= FO_BIT(FO_R_NOT_DOWN);
     if (t->c->gray_auto && s->gray_since != 0 && t->now - s->gray_since >= t->c->t.gray_auto)
         r &= ~FO_BIT(FO_R_GRAY);
     return r | s->sticky;

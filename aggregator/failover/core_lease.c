@@ -16,7 +16,8 @@ void fo_read_again(struct fo_turn *t)
 static void lost(struct fo *s)
 {
     s->leading = s->storing = s->reading = 0;
-    s->rung = 0; /* what was seen of one plan tells nothing of the next */
+    s->unsure = 0; /* it was guarded by the lease */
+    s->rung = 0;   /* what was seen of one plan tells nothing of the next */
     s->sticky = 0;
     s->deadline = 0;
 }
@@ -78,6 +79,7 @@ void fo_store_overdue(struct fo_turn *t)
     if (!s->storing || t->now - s->store_at < t->c->t.lease + FO_ANSWER_MOST)
         return;
     s->storing = 0;
+    s->unsure = 1;
     if (s->pending_on == 2)
         s->pending_on = 1;
     fo_read_again(t);
@@ -94,6 +96,7 @@ void fo_take_stored(struct fo_turn *t, const struct fo_event *e)
     case FO_STORED_OK:
         s->record = s->next;
         s->known = 1;
+        s->unsure = 0;
         s->rev = e->u.stored.rev;
         for (unsigned i = 0; i < FO_ACTIONS; i++)
             if (s->runs[i].settled == s->record.plan.phase[i])
@@ -103,6 +106,7 @@ void fo_take_stored(struct fo_turn *t, const struct fo_event *e)
         break;
     case FO_STORED_LOST: lost(s); break;
     default: /* a conflict, or nobody knows */
+        s->unsure |= e->u.stored.what != FO_STORED_CONFLICT;
         if (s->pending_on == 2)
             s->pending_on = 1;
         fo_read_again(t);

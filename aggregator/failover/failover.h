@@ -459,6 +459,8 @@ struct fo {
     struct fencing token;
     uint64_t rev, ids, store_id;
     int64_t store_at; /* boot ms of the FO_DO_STORE under way */
+    uint8_t
+        unsure; /* a commit's outcome is not known: it may still come true, until another one is through */
     struct fo_heard heard[FO_VOTERS];
     struct fo_tally tally;
     struct fo_facts facts;
@@ -470,7 +472,9 @@ struct fo {
     uint8_t was_down;        /* bit per region: hard down and not UP since */
     uint8_t flaps;           /* changes from down to up that are not in the record yet */
     int64_t suspect_at;      /* wall ms of the present doubt; 0 none */
-    int64_t gray_since;      /* boot ms */
+    int64_t gray_since;      /* boot ms, of the active region without a break; 0 not */
+    int64_t down_since;      /* … hard down */
+    int64_t major_since;     /* … down by a majority, hard or not */
     uint8_t fenced_region;   /* of the newest FO_E_FENCED */
     uint32_t fenced_epoch;
     fo_reasons reasons; /* why BLOCKED, STUCK, or not acting */

@@ -71,6 +71,7 @@ bool when_is_steady(struct fo_turn *t);
 bool when_is_stuck(struct fo_turn *t);
 bool when_is_undo(struct fo_turn *t);
 bool when_lost(struct fo_turn *t);
+bool when_majority(struct fo_turn *t);
 bool when_may_go_on(struct fo_turn *t);
 bool when_may_not_go_on(struct fo_turn *t);
 bool when_never(struct fo_turn *t);

@@ -26,7 +26,10 @@ struct rig {
     uint64_t rev, lease_rev;
     bool unreadable;
     bool known, away, held_by_other, lose_next_answer, conflict_next;
-    int stores;
+    int stores, late_store; /* that one is answered "unknown", and done when late_ms have passed */
+    int64_t late_ms, late_at;
+    uint64_t late_rev, late_lease;
+    struct fo_record late;
     int die_at_store, die_at_action; /* the process ends when that one has been done; 0 never */
     bool dead, die_undone;           /* … or asked for, and not done */
     int actions_begun;
@@ -103,7 +106,13 @@ static inline void rig_store(struct rig *w, const struct fo_effect *d)
 
     e.u.stored.id = d->id;
     w->stores++;
-    if (w->away)
+    if (w->stores == w->late_store) {
+        e.u.stored.what = FO_STORED_UNKNOWN;
+        w->late = w->s.next;
+        w->late_at = w->now + w->late_ms;
+        w->late_rev = w->s.rev;
+        w->late_lease = w->lease_rev;
+    } else if (w->away)
         e.u.stored.what = FO_STORED_UNKNOWN;
     else if (w->held_by_other)
         e.u.stored.what = FO_STORED_LOST;
@@ -281,6 +290,13 @@ static inline void rig_run(struct rig *w, int64_t ms)
 
         w->now += 100;
         w->wall += 100;
+        if (w->late_at != 0 && w->now >= w->late_at) {
+            w->late_at = 0;
+            if (w->rev == w->late_rev && w->lease_rev == w->late_lease) {
+                w->record = w->late;
+                w->rev++;
+            }
+        }
         if (w->now - w->voted >= 1000) {
             w->voted = w->now;
             rig_votes(w);

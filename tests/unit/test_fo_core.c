@@ -99,10 +99,36 @@ static void all_down_moves_nothing(void **state)
 
     (void)state;
     w->verdict[EAST] = w->verdict[WEST] = FO_DOWN;
-    rig_run(w, 300000);
+    rig_run(w, 50000);
+    assert_int_equal(w->s.state, FO_S_SUSPECT);
+    rig_run(w, 250000);
+    assert_int_equal(w->s.state, FO_S_BLOCKED); /* and people are told why */
+    assert_true(w->s.reasons & FO_BIT(FO_R_FAIL_STATIC));
+    assert_int_equal(w->pages[FO_S_BLOCKED], 1);
     assert_int_equal(w->record.epoch, 0);
     assert_int_equal(w->record.writer, EAST);
     assert_int_equal(w->s.tally.fail_static, 1);
+    free(w);
+}
+
+static void down_without_a_target(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->facts.writes_stopped_at = w->now;
+    w->verdict[EAST] = FO_DOWN;
+    w->verdict[WEST] = FO_DEGRADED;
+    assert_true(rig_until(w, FO_S_BLOCKED, 70000));
+    assert_true(rig_fired(w, 214));
+    assert_true(w->s.reasons & FO_BIT(FO_R_TARGET_DOWN));
+    /* now there is one: confirmed anew, for the whole time, before anything moves */
+    w->c.t.target_up = 0;
+    w->verdict[WEST] = FO_UP;
+    rig_run(w, 9000);
+    assert_int_equal(w->s.state, FO_S_BLOCKED);
+    assert_int_equal(w->record.epoch, 0);
+    assert_true(rig_until(w, FO_S_VALIDATE, 5000));
     free(w);
 }
 
@@ -471,6 +497,7 @@ int main(void)
         cmocka_unit_test(confirm_starts_anew_when_broken),
         cmocka_unit_test(a_single_voter_moves_nothing),
         cmocka_unit_test(all_down_moves_nothing),
+        cmocka_unit_test(down_without_a_target),
         cmocka_unit_test(propose_and_approve),
         cmocka_unit_test(people_answer_for_a_target_that_is_not_ready),
         cmocka_unit_test(a_kind_without_its_steps),

@@ -319,6 +319,30 @@ static void answers_that_never_come(void **state)
     free(w);
 }
 
+/* Committed seconds after it was given up, at each place of a plan: record and state agree in the end, users are served. */
+static void a_commit_that_is_late(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 14; n++)
+        for (int back = 0; back < 2; back++) {
+            struct rig *w = rig_steady();
+
+            w->late_store = w->stores + n;
+            w->late_ms = 4000;
+            w->facts.writes_stopped_at = w->now;
+            w->verdict[EAST] = FO_DOWN;
+            for (int i = 0; i < 400 && w->late_at == 0; i++)
+                rig_run(w, 100);
+            if (back)
+                w->verdict[EAST] = FO_UP;
+            rig_run(w, 400000);
+            assert_true(w->s.state == FO_S_STEADY || w->s.state == FO_S_HOLD);
+            assert_memory_equal(&w->s.record, &w->record, sizeof w->record);
+            assert_int_equal(w->record.writer, w->record.active);
+            free(w);
+        }
+}
+
 static void a_commit_that_conflicts(void **state)
 {
     (void)state;
@@ -520,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_record_that_cannot_be_read),
         cmocka_unit_test(a_record_that_vanished),
         cmocka_unit_test(answers_that_never_come),
+        cmocka_unit_test(a_commit_that_is_late),
         cmocka_unit_test(a_commit_that_conflicts),
         cmocka_unit_test(resumed_at_each_boundary),
         cmocka_unit_test(resumed_when_all_is_well_again),
