@@ -37,6 +37,20 @@ static const char rights_sql[] =
     "  else has_table_privilege(to_regclass($1), 'insert, update') end,"
     " (select count(*) from pg_database where datname = $2)";
 
+/* Before PostgreSQL 15 a superuser alone may set it. */
+static bool may_clear(struct pg *p)
+{
+    const char *sql = PQserverVersion(p->c) < 150000
+                          ? "select current_setting('is_superuser') = 'on'"
+                          : "select has_parameter_privilege('synchronous_standby_names', 'alter system')"
+                            " and has_function_privilege('pg_reload_conf()', 'execute')";
+    PGresult *r = pg_ask(p, sql, 0, NULL);
+    bool may = r && pg_true(r, 0, 0);
+
+    PQclear(r);
+    return may;
+}
+
 static void check_rights(struct pg *p, const struct action_target *t, const struct pg_state *s,
                          struct action_result *out)
 {
@@ -52,6 +66,11 @@ static void check_rights(struct pg *p, const struct action_target *t, const stru
         action_say(out, ACTION_DENIED, "the role may not execute pg_promote(boolean, integer)");
     else if (!p->closed && !pg_true(r, 0, 1))
         action_say(out, ACTION_DENIED, "the role may not write %s", epochs);
+    else if (t->clear_synchronous && !may_clear(p))
+        action_say(out, ACTION_DENIED,
+                   "clear_synchronous: the role may not set synchronous_standby_names and reload (grant "
+                   "alter system on "
+                   "parameter, execute on pg_reload_conf)");
     else
         action_say(out, ACTION_OK, "a standby that can be promoted%s%s",
                    s->paused ? "; its replay is paused, a promotion goes on with it" : "",
@@ -214,8 +233,15 @@ static bool put_mark(struct pg *p, const struct action_target *t, const struct a
 
 static bool stop_waiting(struct pg *p, const struct action_target *t)
 {
-    return !t->clear_synchronous || (pg_do(p, "alter system set synchronous_standby_names = ''", 0, NULL) &&
-                                     pg_do(p, "select pg_reload_conf()", 0, NULL));
+    PGresult *r = t->clear_synchronous
+                      ? pg_ask(p, "select current_setting('synchronous_standby_names') = ''", 0, NULL)
+                      : NULL;
+    bool clear = r && pg_true(r, 0, 0); /* so already: nothing is to be set */
+
+    PQclear(r);
+    return !t->clear_synchronous || clear ||
+           (pg_do(p, "alter system set synchronous_standby_names = ''", 0, NULL) &&
+            pg_do(p, "select pg_reload_conf()", 0, NULL));
 }
 
 /* A primary now: what belongs to it. No commit here waits for another server; whether those of users do, the test tells. */
