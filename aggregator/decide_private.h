@@ -64,8 +64,8 @@ struct decide {
     pthread_t teller_thread;
     bool ending, goes, last_turn;
     uint32_t generation;
-    bool restored; /* facts are complete */
-    bool gained;   /* facts came in since the last step */
+    bool restored;         /* facts are complete */
+    bool gained;           /* facts came in since the last step */
     struct span step_took; /* the last step */
     struct mono hold_until, stepped, asked_own, pruned;
     bool asking_own, wants_own;
