@@ -5,7 +5,26 @@
 #include "aggregator/actions/aws_io.h"
 #include "aggregator/actions/xml.h"
 
-enum { AWS_REGION = 40, AWS_URL = 256 };
+enum { AWS_REGION = 40, AWS_URL = 256, AWS_PLACES = 8 };
+
+/* Where regions have names of their own, and where AWS is not at its own address; for all drivers whose targets have no ARN. */
+#define ACTION_ROWS_PLACES                                                                                   \
+    {.key = "aws_regions",                                                                                   \
+     .type = OPT_LIST,                                                                                       \
+     .dflt = "",                                                                                             \
+     .reloadable = true,                                                                                     \
+     .max = AWS_PLACES,                                                                                      \
+     .sentence = "AWS's name of each region that is called otherwise here: east=us-east-1."},                \
+    {                                                                                                        \
+        .key = "aws_endpoints", .type = OPT_LIST, .dflt = "", .reloadable = true, .max = AWS_PLACES,         \
+        .sentence = "Address of the service by region (REGION=URL), where it is not AWS's own."              \
+    }
+
+struct aws_place {
+    char region[AWS_REGION], base[AWS_URL]; /* AWS's name; its address there */
+};
+/* Of one of our regions. */
+void aws_place(const struct section *s, const char *of, const char *service, struct aws_place *p);
 
 struct aws_query { /* one call */
     const struct action_aws *keys;

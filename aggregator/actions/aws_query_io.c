@@ -89,3 +89,10 @@ int aws_endpoints_check(const struct section *s, const char *key, struct err *e)
     }
     return 0;
 }
+
+void aws_place(const struct section *s, const char *of, const char *service, struct aws_place *p)
+{
+    if (!action_by_region(s, "aws_regions", of, p->region, sizeof p->region))
+        (void)snprintf(p->region, sizeof p->region, "%s", of);
+    aws_base(s, "aws_endpoints", of, service, p->region, p->base);
+}

@@ -50,6 +50,12 @@ static enum pg_fault fault_of_state(const char *state, enum pg_fault otherwise)
     return otherwise;
 }
 
+/* A certificate that is not the right one, or none where one is asked for: waiting does not help. */
+static bool distrusted(const char *text)
+{
+    return strstr(text, "certificate") || strstr(text, "does not support SSL");
+}
+
 /* The first line. */
 static void say(struct pg *p, enum pg_fault fault, const char *text)
 {
@@ -145,7 +151,8 @@ static bool finish(struct pg *p)
         want = PQconnectPoll(p->c);
         if (want == PGRES_POLLING_FAILED) {
             state_of_text(PQerrorMessage(p->c), p->state);
-            say(p, fault_of_state(p->state, PG_AWAY), PQerrorMessage(p->c));
+            say(p, fault_of_state(p->state, distrusted(PQerrorMessage(p->c)) ? PG_REFUSED : PG_AWAY),
+                PQerrorMessage(p->c));
             return false;
         }
     }

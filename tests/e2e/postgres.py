@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -205,3 +206,48 @@ class Writer(threading.Thread):
         self.ends.set()
         self.join(10)
         return self.acknowledged
+
+
+class Proxy:
+    """Stands between a client and a server. Once `trigger` has gone through towards the server, nothing comes back any more:
+    what was asked is done, and the client never hears of it."""
+
+    def __init__(self, server, trigger, cut=False):
+        self.server, self.trigger, self.cut, self.tripped = server, trigger, cut, False
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection(("127.0.0.1", self.server.port))
+            threading.Thread(target=self.forward, args=(client, upstream, True), daemon=True).start()
+            threading.Thread(target=self.forward, args=(upstream, client, False), daemon=True).start()
+
+    def forward(self, a, b, outward):
+        try:
+            while data := a.recv(65536):
+                if outward and self.trigger in data:
+                    self.tripped = True
+                if outward or not self.tripped:
+                    b.sendall(data)
+                elif self.cut:
+                    b.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        for s in (a, b):
+            if outward or not self.tripped or self.cut:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def uri(self):
+        return f"postgresql://securebase@127.0.0.1:{self.port}/app?sslmode=disable"
+
+    def close(self):
+        self.listener.close()

@@ -434,3 +434,66 @@ def test_what_only_the_old_side_has(pair):
     lost = pair.east.one("select (pg_current_wal_flush_lsn() - %s::pg_lsn)::bigint", (fork,))
     r = pair.run("tidy", "probe")
     assert r["class"] == "not_applied" and f"{lost} bytes of log beyond the fork" in r["seen"] and lost > 50_000, (r, lost)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("trigger", [b"pg_promote(true", b"securebase.epoch as e"])
+def test_answers_that_are_dropped(pair, trigger, cut):
+    """Behind a proxy that lets the order through and its answer not: unknown; and what is true settles it."""
+    proxy = postgres.Proxy(pair.west, trigger, cut)
+    direct = pair.west.uri
+    pair.west.uri = proxy.uri
+    pair.write()
+    pair.east.stop()
+    r = pair.run("promote", "apply", deadline_ms=8000)
+    assert r["class"] == "unknown", r
+    proxy.close()
+    pair.west.uri = direct
+    pair.write()
+    wait_for(lambda: pair.west.one("select pg_is_in_recovery()") is False, why="it was promoted all the same")
+    r = pair.run("promote", "probe")
+    assert r["class"] in ("ok", "not_applied"), r
+    if r["class"] == "not_applied":
+        assert "without the row" in r["text"] and trigger.startswith(b"pg_promote"), r
+    assert pair.run("promote", "apply")["class"] == "already"
+    assert pair.run("promote", "probe")["class"] == "ok"
+    assert pair.west.query("select epoch, rev from securebase.epoch") == [(7, 100)]
+
+
+def test_a_fence_whose_answer_is_dropped(pair):
+    proxy = postgres.Proxy(pair.east, b"allow_connections false")
+    direct = pair.east.uri
+    pair.east.uri = proxy.uri
+    pair.write()
+    r = pair.run("fence", "apply", deadline_ms=4000)
+    assert r["class"] == "unknown", r
+    proxy.close()
+    pair.east.uri = direct
+    pair.write()
+    # the transaction was not committed when the answer was lost: whichever it is, the probe knows
+    assert pair.run("fence", "probe")["class"] == "not_applied"
+    assert pair.run("fence", "apply", deadline_ms=10000)["class"] == "ok"
+
+
+def test_tls(pair, ca):
+    """With `ca` the certificate and the name in it are checked."""
+    pair.west.stop()
+    for name in ("server.pem", "server.key"):
+        path = os.path.join(pair.west.data, name)
+        with open(f"{ca}/{name}", "rb") as f, open(path, "wb") as out:
+            out.write(f.read())
+        os.chmod(path, 0o600)
+        st = os.stat(pair.west.data)
+        os.chown(path, st.st_uid, st.st_gid)
+    pair.west.configure(ssl="on", ssl_cert_file="server.pem", ssl_key_file="server.key")
+    pair.west.start()
+    pair.write(ca=f"{ca}/ca.pem")
+    assert pair.run("test", "precheck")["class"] == "ok"
+    r = pair.run("fence", "precheck")  # the east has none: no connection without it
+    assert r["class"] == "denied" and "SSL" in r["text"], r
+    other = os.path.join(pair.folder, "other.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=other", "-keyout", os.devnull, "-out", other], check=True, capture_output=True)
+    pair.write(ca=other)
+    r = pair.run("test", "precheck")
+    assert r["class"] == "denied" and "certificate verify failed" in r["text"], r
