@@ -80,6 +80,7 @@ int action_aws(const struct action_aws *t, const struct action_aws_call *c, stru
                              .headers = h + 1, /* Host is libcurl's */
                              .body = c->body.p,
                              .body_len = c->body.n,
+                             .collect_headers = c->collect_headers,
                              .max_answer = c->max_answer};
     struct sigv4_signature sig;
     size_t base = strlen(c->base);

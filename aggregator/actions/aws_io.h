@@ -38,7 +38,8 @@ struct action_aws_call {
     size_t n_headers;
     struct bytes body;
     bool s3;
-    size_t max_answer; /* 0: 1 MiB */
+    bool collect_headers; /* of the answer, as action_http gives them */
+    size_t max_answer;    /* 0: 1 MiB */
 };
 /* As action_http. */
 int action_aws(const struct action_aws *t, const struct action_aws_call *c, struct span deadline,
