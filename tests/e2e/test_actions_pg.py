@@ -279,8 +279,8 @@ def test_a_promotion_whose_answer_is_lost(pair):
     """The server does it, and we do not hear of it: unknown, and the probe tells; what is missing is made up for."""
     pair.east.stop()
     pair.west.query("select pg_wal_replay_pause()")
-    r = pair.run("promote", "apply", deadline_ms=2600, epoch=9, token="1.200")
-    assert r["class"] in ("ok", "progress", "unknown"), r
+    r = pair.run("promote", "apply", deadline_ms=4000, epoch=9, token="1.200")
+    assert r["class"] in ("ok", "progress", "unknown", "retry"), r  # retry: too little time was left to begin
     # somebody promotes by hand: ours to complete, since no higher token stands there
     wait_for(lambda: pair.west.one("select pg_is_in_recovery()") is False or pair.west.one("select pg_promote()"), why="it is open")
     pair.west.query("delete from securebase.epoch")
