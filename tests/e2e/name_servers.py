@@ -180,10 +180,10 @@ api-key={self.api_key}
 
 class Proxy:
     """Before a TCP server: passes requests on and, while `lose` is set, closes both ends when the answer comes. With `hold`
-    it passes nothing until it is released."""
+    it passes nothing until it is released; `change` makes another answer of each."""
 
     def __init__(self, port):
-        self.target, self.lose, self.requests, self.hold = port, False, 0, None
+        self.target, self.lose, self.requests, self.hold, self.change = port, False, 0, None, None
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -206,6 +206,7 @@ class Proxy:
             while data := server.recv(65536):
                 if self.lose and self.lose(data):
                     return
+                data = self.change(data) if self.change else data
                 try:
                     client.sendall(data)
                 except OSError:

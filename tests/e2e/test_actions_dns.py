@@ -417,3 +417,36 @@ def test_api_many_writers(pdns, actions):
     assert actions.run("api", "apply", epoch=13, token="1.13", plan="p-13", to="west")["class"] == "ok"
     assert {actions.run("api", "apply", epoch=t, token=f"1.{t}", plan=f"p-{t}")["class"] for t in (1, 7, 12)} == {"conflict"}
     assert pdns.values("app") == ["198.51.100.1"]
+
+
+def test_answers_that_were_changed_on_the_way(knot, actions):
+    """Whatever single bit of an answer is another, before the record that signs it or in the signature: nothing is believed."""
+    rng = random.Random(1977)
+    add(actions, knot)
+    proxy = Proxy(knot.port)
+    actions.sections["dns"]["name_servers"] = proxy.address
+    turn = {"update": False}
+
+    def mangle(data):
+        signature = data.rfind(b"\x05mover")
+        if len(data) < 14 or signature < 0 or is_update_answer(data) != turn["update"]:
+            return data
+        at = rng.choice([rng.randrange(2, signature), signature + 40 + rng.randrange(20)])
+        turn["done"] = True
+        return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1:]
+
+    proxy.change = mangle
+    for i in range(80):
+        turn.update(update=i % 2 == 1, done=False)
+        before = knot.mark("app")
+        r = actions.run("dns", "apply", epoch=i + 1, plan=f"p-{i}", token=f"1.{i + 1}", to="west" if i % 2 else "east",
+                        deadline_ms=1500)
+        assert turn["done"]
+        if turn["update"]:  # it was taken; that the answer says so is not believed, and no other answer either
+            assert r["class"] in ("unknown", "denied"), (i, r)
+        else:  # nothing was sent on what was read so
+            assert r["class"] in ("retry", "denied"), (i, r)
+            assert knot.mark("app") == before
+    proxy.change = None
+    assert actions.run("dns", "apply", epoch=100, token="1.100", plan="p-100")["class"] == "ok"
+    assert knot.mark("app") == "epoch=100 token=1.100 plan=p-100"

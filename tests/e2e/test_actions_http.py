@@ -184,3 +184,25 @@ def test_endpoints_before_a_move(endpoints, actions):
     assert "at least two" in actions.check()
     actions.sections["inverted"]["pages"] = "west=ftp://a/ east=https://b/"
     assert "expected REGION=https://" in actions.check()
+
+
+def test_pages_of_a_real_aggregator(aggregator, ca, actions):
+    """The public listener answers as the driver expects it: home is active, so the primary is on."""
+    port = support.free_port()
+    aggregator(aggregator={"voter": "east"}, public={"listen": f"127.0.0.1:{port}", "cert": f"{ca}/server.pem",
+                                                     "key": f"{ca}/server.key"},
+               sections=[("voter east", {"region": "us-east-1"}),
+                         ("failover app", {"regions": "us-east-1 us-west-2", "automation": "observe", "boot": "1s", "public": "yes",
+                                           "probes": "us-east-1=http://127.0.0.1:1/ us-west-2=http://127.0.0.1:1/"}),
+                         ("action tidy", {"type": "command", "service": "app", "step": "tidy", "command": "/bin/true"})])
+    pages = [f"{region}=https://{host}:{port}/fo/v1/app/primary-off" for region, host in (("us-east-1", "localhost"),
+                                                                                        ("us-west-2", "127.0.0.1"))]
+    actions.add("inverted", type="inverted-health", home="us-east-1", ca=f"{ca}/ca.pem", pages=" ".join(pages))
+    move = {"from": "us-east-1", "to": "us-west-2"}
+    support.wait_for(lambda: actions.run("inverted", "precheck", **move)["class"] == "ok", why="both pages answer")
+    assert actions.run("inverted", "probe", **move)["class"] == "not_applied"
+    assert actions.run("inverted", "apply", **move)["class"] == "progress"
+    assert actions.run("inverted", "undo", **move)["class"] == "already"
+    actions.sections["inverted"]["pages"] = " ".join(p.replace("/app/", "/other/") for p in pages)
+    r = actions.run("inverted", "precheck", **move)
+    assert r["class"] == "denied" and "404" in r["text"], r
