@@ -21,7 +21,8 @@ class Boundary:
         self.done, self.lines = None, []
         out = programs.lab.out
         self.watch = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{out.ns}", "--", "etcdctl", "--endpoints", ",".join(programs.lab.etcd.endpoints[1:]),
+            ["nsenter", f"--net=/run/netns/{out.ns}", "--", "etcdctl", "--cacert", f"{programs.lab.ca}/ca.pem", "--endpoints",
+             ",".join(programs.lab.etcd.endpoints[1:]),
              "watch", "--prefix", f"{PREFIX}/{SERVICE}/journal/"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.pids = {p.name: p.programs["aggregator"] for p in programs.lab.etcd.places}
         self.thread = threading.Thread(target=self.run, daemon=True)

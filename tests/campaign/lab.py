@@ -18,6 +18,7 @@ from box import Place, Router, run
 from servers import NAME, NAME_SERVERS, Etcd, Postgres, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
 PYTHON = "/usr/bin/python3"
 PORT = 8080
 REGIONS = {"east": "us-east-1", "west": "us-west-2", "eu": "eu-central-1"}
@@ -34,7 +35,8 @@ class Lab:
         self.dns = Place(self, "dns", 5, more=("10.0.5.53",))
         self.places = (self.east, self.west, self.eu, self.out, self.dns)
         self.databases = {p.name: Postgres(p, synchronous) for p in (self.east, self.west)}
-        self.etcd = Etcd((self.east, self.west, self.eu))
+        self.ca = f"{folder}/ca"
+        self.etcd = Etcd(self.ca, (self.east, self.west, self.eu))
         self.names = NAME_SERVERS[names](self.dns, self.eu)
         self.programs = None  # set by programs.py: what of SecureBase stands in each region
         self.runs = 0
@@ -51,6 +53,7 @@ class Lab:
         self.down()
         os.makedirs(self.folder)
         os.chmod(self.folder, 0o755)
+        run("sh", f"{TOP}/packaging/devca.sh", self.ca, f"server:{','.join(p.address for p in self.etcd.places)}")
         self.router.up()
         for p in self.places:
             p.up()

@@ -8,10 +8,9 @@ import subprocess
 import time
 
 from box import run
-from lab import PLACE_OF, PORT, REGIONS
+from lab import PLACE_OF, PORT, REGIONS, TOP
 from servers import TSIG_SECRET, wait_for
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 SERVICE = "app"
 SCALED = {  # production value in the comment
@@ -38,16 +37,15 @@ class Programs:
     def __init__(self, lab, automation="auto", build=BUILD, scaled=None, extra=()):
         self.lab, self.automation, self.build = lab, automation, build
         self.scaled, self.extra = dict(SCALED, **(scaled or {})), extra
-        self.ca = f"{lab.folder}/ca"
+        self.ca = lab.ca
         self.env = {}  # by place: for the clock
         lab.programs = self
 
     # ---- configuration ----
 
     def certificates(self):
-        names = [f"server:{','.join(p.address for p in self.lab.etcd.places)}", "role:peer"]
-        names += [f"agent:{self.agent(p)}" for p in (self.lab.east, self.lab.west)]
-        run("sh", f"{TOP}/packaging/devca.sh", self.ca, *names)
+        run("sh", f"{TOP}/packaging/devca.sh", self.ca, "role:peer",
+            *(f"agent:{self.agent(p)}" for p in (self.lab.east, self.lab.west)))
 
     @staticmethod
     def agent(place):
@@ -57,6 +55,7 @@ class Programs:
         lab, ca = self.lab, self.ca
         client = {"ca": f"{ca}/ca.pem", "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"}
         both = (lab.east, lab.west)
+        nearest = sorted(lab.etcd.endpoints, key=lambda e: place.address not in e)
         regions = " ".join(REGIONS[p.name] for p in both)
         hosts = " ".join(f"{REGIONS[p.name]}=postgresql://securebase@{p.address}:5432/app" for p in both)
         postgres = {"type": "postgresql", "service": SERVICE, "hosts": hosts,
@@ -68,9 +67,10 @@ class Programs:
             ("ingest", {"listen": f"{place.address}:9870", "auth": "mtls", "ca": f"{ca}/ca.pem", "cert": f"{ca}/server.pem",
                         "key": f"{ca}/server.key"}),
             ("http", {"listen": "127.0.0.1:9871", "socket": f"{place.folder}/ctl.sock"}),
-            ("coordination", {"type": "etcd", "endpoints": " ".join(lab.etcd.endpoints), "prefix": PREFIX}),
-            ("slo checkout", {"kind": "availability", "metric": "requests_total", "match": "service=checkout",
-                              "good_match": "code=200", "by": "region", "objective": "99%"}),
+            ("coordination", {"type": "etcd", "endpoints": " ".join(nearest), "prefix": PREFIX, "ca": f"{ca}/ca.pem"}),
+            ("slo checkout", {"kind": "availability", "good": "requests_total", "good_match": "service=checkout code=200",
+                              "total": "requests_total", "total_match": "service=checkout", "by": "region",
+                              "objective": "99%"}),
             (f"failover {SERVICE}", {
                 "regions": regions, "automation": self.automation, "users": "checkout", "database": "lag",
                 "probes": " ".join(f"{REGIONS[p.name]}=http://{p.address}:{PORT}/health" for p in both),
@@ -95,7 +95,7 @@ class Programs:
         urls = " ".join(f"https://{p.address}:9870" for p in endpoints)
         tls = {"ca": f"{ca}/ca.pem", "cert": f"{ca}/agent-{self.agent(place)}.pem", "key": f"{ca}/agent-{self.agent(place)}.key"}
         return ini([
-            ("agent", {"id": self.agent(place), "region": REGIONS[place.name], "env": "lab", "interval": "2s",
+            ("agent", {"id": self.agent(place), "region": REGIONS[place.name], "env": "lab", "interval": "1s",
                        "state_dir": f"{place.folder}/agent", "socket": f"{place.folder}/agent.sock"}),
             ("ship", dict(tls, endpoints=urls, batch="2s")),
             ("statsd", {"listen": "udp://127.0.0.1:8125"}),
@@ -151,12 +151,22 @@ class Programs:
                               text=True, check=False, timeout=timeout)
 
     def record(self):
-        """The committed record, as etcd has it, from whichever region answers; None when nobody does."""
+        """The committed record, as etcd has it; None when nobody answers. Its plan's lines stand below "plan"."""
         out = self.lab.etcd.ctl(self.lab.out, "get", f"{PREFIX}/{SERVICE}/record", "--print-value-only", check=False)
-        try:
-            return json.loads(out.stdout)
-        except ValueError:
+        if not out.stdout.startswith("securebase-failover-record"):
             return None
+        r, plan, actions = {"epoch": 0, "status": "steady"}, {}, {}
+        for line in out.stdout.splitlines():
+            key, _, value = line.partition(" ")
+            value = int(value) if value.lstrip("-").isdigit() else value
+            if key == "action":
+                name, phase, tries = value.split(" ")
+                actions[name] = {"phase": phase, "tries": int(tries)}
+            elif key.startswith("plan."):
+                plan[key[5:]] = value
+            else:
+                r[key] = value
+        return dict(r, plan=plan, actions=actions)
 
     def leader(self):
         """The place whose aggregator leads; None."""
@@ -185,9 +195,16 @@ class Programs:
                 break
         return said
 
-    def wait_able(self, target, seconds=180):
-        """Until a plan towards `target` would pass its gates now."""
+    def wait_able(self, target, seconds=240):
+        """Until nothing but the good health of the active region stands in the way of a failover to `target`, as the leader
+        sees it."""
         def gates():
-            out = self.sbctl(self.lab.eu, "--json", "failover", "plan", SERVICE, "--to", REGIONS[target.name])
-            return out.returncode == 0 and json.loads(out.stdout).get("possible")
+            leader = self.leader()
+            out = self.sbctl(leader, "--json", "failover", "plan", SERVICE, "--to", REGIONS[target.name])
+            said = json.loads(out.stdout)
+            said = said.get("plan", said)
+            stand = {b["reason"] for b in said["blockers"]} - {"not_down"}
+            if stand:
+                raise RuntimeError(" ".join(sorted(stand)))
+            return True
         wait_for(gates, seconds, f"{target.name} could take over", every=1)

@@ -39,28 +39,29 @@ def write(path, text):
 class Etcd:
     """One member in each of three places. Ticks as for members in different regions."""
 
-    def __init__(self, places):
-        self.places = places
+    def __init__(self, ca, places):
+        self.ca, self.places = ca, places
         self.cluster = ",".join(f"{p.name}=http://{p.address}:2380" for p in places)
-        self.endpoints = [f"http://{p.address}:2379" for p in places]
+        self.endpoints = [f"https://{p.address}:2379" for p in places]
 
     def start(self, place):
-        peer, client = f"http://{place.address}:2380", f"http://{place.address}:2379"
+        peer, client = f"http://{place.address}:2380", f"https://{place.address}:2379"
         return place.start("etcd", [
             "etcd", "--name", place.name, "--data-dir", f"{place.folder}/etcd", "--listen-peer-urls", peer,
             "--initial-advertise-peer-urls", peer, "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--initial-cluster", self.cluster, "--initial-cluster-token", "lab", "--enable-v2=false",
+            "--cert-file", f"{self.ca}/server.pem", "--key-file", f"{self.ca}/server.key", "--initial-cluster", self.cluster, "--initial-cluster-token", "lab", "--enable-v2=false",
             "--heartbeat-interval", 300, "--election-timeout", 3000, "--snapshot-count", 5000, "--logger", "zap",
             "--log-level", "warn"], env={"GOMAXPROCS": 1})
 
     def ctl(self, place, *argv, check=True):
-        return place.enter("etcdctl", "--endpoints", ",".join(self.endpoints), "--command-timeout=3s", *argv, check=check)
+        return place.enter("etcdctl", "--cacert", f"{self.ca}/ca.pem", "--endpoints", ",".join(self.endpoints),
+                           "--command-timeout=3s", *argv, check=check)
 
     def leader(self, place):
         """The place whose member leads, asked from `place`; None."""
         for p in self.places:
-            out = place.enter("etcdctl", "--endpoints", f"http://{p.address}:2379", "--command-timeout=1s", "endpoint", "status",
-                              "-w", "json", check=False)
+            out = place.enter("etcdctl", "--cacert", f"{self.ca}/ca.pem", "--endpoints", f"https://{p.address}:2379",
+                              "--command-timeout=1s", "endpoint", "status", "-w", "json", check=False)
             try:
                 status = json.loads(out.stdout)[0]["Status"]
             except (ValueError, IndexError, KeyError):
