@@ -6,10 +6,10 @@ from boundary import Boundary
 from faults import DEATHS, STAYS, Case
 from lab import PLACE_OF, REGIONS
 from measure import Record
-from servers import wait_for
+from servers import Ended, wait_for
 
 PHASES = ("suspect_at", "asked", "began", "fence_said", "fenced_at", "writable_at", "switched_at", "valid_at", "ended")
-DEATH_MOST = 300
+DEATH_MOST = 150
 WATCH = 60
 SETTLE = 8
 
@@ -173,6 +173,10 @@ class Stay:
 def ready(lab):
     """Clean: home writes, the standby streams, everything answers, voters are heard. Raises what is missing."""
     programs = lab.programs
+    for p in lab.places:
+        for name, program in p.programs.items():
+            if not name.startswith("user-") and not program.alive():
+                raise Ended(f"{p.name}: {name} has ended: {program.tail(4)}")
     wait_for(lambda: lab.health(lab.east) == "primary" and lab.health(lab.west) == "standby", 60, "both regions are well")
     wait_for(lambda: all(a == lab.east.address for a in lab.names.answers(lab.out)), 30, "the name leads home")
     wait_for(lambda: lab.etcd.leader(lab.out), 30, "etcd has a leader")

@@ -103,7 +103,8 @@ class Programs:
         ])
 
     def guard(self, place):
-        return {"postgresql": self.lab.databases[place.name].data, "postgresql_keep": "securebase"}
+        database = self.lab.databases[place.name]
+        return {"postgresql": database.data, "postgresql_hba": database.hba, "postgresql_keep": "securebase"}
 
     def write(self):
         self.certificates()
@@ -134,6 +135,8 @@ class Programs:
         self.write()
         for p in self.lab.etcd.places:
             self.start_aggregator(p)
+        # a guard stops what nobody confirms: it comes when there is a record, 60 s after the first aggregators
+        wait_for(self.record, 120, "there is a record", every=0.5)
         for p in (self.lab.east, self.lab.west):
             self.start_agent(p)
 
@@ -199,7 +202,7 @@ class Programs:
         """Until nothing but the good health of the active region stands in the way of a failover to `target`, as the leader
         sees it."""
         def gates():
-            leader = self.leader()
+            leader = self.leader() or self.lab.eu
             out = self.sbctl(leader, "--json", "failover", "plan", SERVICE, "--to", REGIONS[target.name])
             said = json.loads(out.stdout)
             said = said.get("plan", said)

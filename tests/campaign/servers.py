@@ -77,6 +77,7 @@ class Postgres:
     def __init__(self, place, synchronous):
         self.place, self.synchronous = place, synchronous
         self.data, self.socket = f"{place.folder}/pg", f"{place.folder}/pg-socket"
+        self.hba = f"{place.folder}/pg-etc/pg_hba.conf"  # beside the data, as Debian has it: a rebuild does not touch it
         self.port = 5432
         self.dsn = f"host={place.address} port={self.port} user=app dbname=app"
 
@@ -86,7 +87,7 @@ class Postgres:
 
     def folder(self):
         os.makedirs(self.place.folder, exist_ok=True)
-        for d in (self.data, self.socket):
+        for d in (self.data, self.socket, os.path.dirname(self.hba)):
             os.makedirs(d, exist_ok=True)
             shutil.chown(d, "postgres", "postgres")
             os.chmod(d, 0o700)
@@ -94,7 +95,7 @@ class Postgres:
     def configure(self):
         with open(f"{self.data}/postgresql.auto.conf", "w", encoding="utf-8") as f:
             f.write(f"listen_addresses = '{self.place.address},127.0.0.1'\nport = {self.port}\n"
-                    f"unix_socket_directories = '{self.socket}'\n"
+                    f"unix_socket_directories = '{self.socket}'\nhba_file = '{self.hba}'\n"
                     "wal_level = replica\nwal_log_hints = on\nhot_standby = on\nmax_wal_senders = 10\nmax_connections = 100\n"
                     "wal_keep_size = '256MB'\nshared_buffers = '32MB'\nmax_wal_size = '512MB'\nmin_wal_size = '256MB'\n"
                     "wal_receiver_timeout = '6s'\nwal_sender_timeout = '6s'\nwal_receiver_status_interval = '1s'\n"
@@ -102,17 +103,19 @@ class Postgres:
                     "tcp_keepalives_idle = 5\ntcp_keepalives_interval = 2\ntcp_keepalives_count = 3\n"
                     "log_line_prefix = '%m [%p] %a '\nlog_connections = off\nrestart_after_crash = on\n"
                     "synchronous_commit = on\nsynchronous_standby_names = ''\n")
-        with open(f"{self.data}/pg_hba.conf", "w", encoding="utf-8") as f:
-            f.write("local all postgres peer\nlocal all all trust\nhost all postgres 10.0.0.0/16 trust\n"
-                    "host all securebase 10.0.0.0/16 trust\nhost replication repl 10.0.0.0/16 trust\n"
-                    "host all app 10.0.0.0/16 trust\n")
-        run("chown", "postgres:postgres", f"{self.data}/postgresql.auto.conf", f"{self.data}/pg_hba.conf")
+        run("chown", "postgres:postgres", f"{self.data}/postgresql.auto.conf")
+
+    def rules(self):
+        write(self.hba, "local all postgres peer\nhost all postgres 10.0.0.0/16 trust\nhost all securebase 10.0.0.0/16 trust\n"
+              "host replication repl 10.0.0.0/16 trust\nhost all app 10.0.0.0/16 trust\n")
+        run("chown", "postgres:postgres", self.hba)
 
     def create(self):
         self.folder()
         self.as_postgres(f"{PG}/initdb", "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale",
                          "--no-sync")
         self.configure()
+        self.rules()
         self.start()
         self.sql("create role app login; create role repl login replication; create role securebase login;"
                  " grant pg_monitor, pg_signal_backend to securebase; grant app to securebase;"
@@ -187,6 +190,8 @@ class Postgres:
 
     def join(self, primary, how):
         self.configure()
+        if not os.path.exists(self.hba):
+            self.rules()
         with open(f"{self.data}/postgresql.auto.conf", "a", encoding="utf-8") as f:
             f.write(f"primary_conninfo = 'host={primary.place.address} port={primary.port} user=repl"
                     f" application_name={self.place.name} connect_timeout=3'\n")
