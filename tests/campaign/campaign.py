@@ -2,6 +2,7 @@
 
 usage: campaign.py [options]            all runs of the list that are not there yet
        campaign.py --summary RESULTS    the table
+       campaign.py --down [--name N]    takes away what a campaign that was killed has left
 
   --results FILE    default build/campaign/results.jsonl
   --name NAME       of the lab: several run side by side under different names (default sbc)
@@ -21,6 +22,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -95,6 +97,11 @@ class Campaign:
             for name in os.listdir(self.lab.folder):
                 if name.endswith(".jsonl"):
                     shutil.copy(f"{self.lab.folder}/{name}", f"{to}/{name}")
+            for p in self.lab.etcd.places:
+                with open(f"{to}/{p.name}/explain.txt", "w", encoding="utf-8") as f:
+                    for args in (("failover", "explain", "app"), ("--json", "failover", "status", "app")):
+                        said = self.lab.programs.sbctl(p, *args) if self.lab.programs else None
+                        f.write(said.stdout + said.stderr + "\n" if said else "")
             out = self.lab.etcd.ctl(self.lab.out, "get", "--prefix", "/securebase", check=False)
             with open(f"{to}/etcd.txt", "w", encoding="utf-8") as f:
                 f.write(out.stdout)
@@ -180,6 +187,7 @@ def main():
     p.add_argument("--only", default="")
     p.add_argument("--until")
     p.add_argument("--most", type=float)
+    p.add_argument("--down", action="store_true")
     p.add_argument("--summary")
     args = p.parse_args()
     if args.summary:
@@ -188,6 +196,10 @@ def main():
     why = able()
     if why:
         sys.exit(f"campaign: {why}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the lab goes too
+    if args.down:
+        Lab(args.name, args.folder or f"/var/tmp/{args.name}").down()
+        return
     until = time.time() + args.most if args.most else None
     if args.until:
         day = time.gmtime()

@@ -119,11 +119,12 @@ class Postgres:
         self.start()
         self.sql("create role app login; create role repl login replication; create role securebase login;"
                  " grant pg_monitor, pg_signal_backend to securebase; grant app to securebase;"
-                 " grant execute on function pg_promote(boolean, integer) to securebase", db="postgres")
+                 " grant execute on function pg_promote(boolean, integer), pg_reload_conf() to securebase;"
+                 " grant alter system on parameter synchronous_standby_names to securebase", db="postgres")
         self.sql("create database app owner app", db="postgres")
         # as docs/postgresql.md has it
         self.sql("create schema securebase authorization securebase;"
-                 " grant execute on function pg_promote(boolean, integer) to securebase;"
+                 " grant execute on function pg_promote(boolean, integer), pg_reload_conf() to securebase;"
                  " create table securebase.heartbeat (service text primary key, region text not null, seq bigint not null,"
                  " at timestamptz not null, note text not null default '');"
                  " create table securebase.epoch (service text, epoch bigint, store bigint not null, rev bigint not null,"

@@ -25,12 +25,13 @@ REGION, ADDRESS, PORT, DSN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.arg
 STATSD = int(sys.argv[5]) if len(sys.argv) > 5 else 0
 FRESH = 2.0
 here = threading.local()
-health = {"role": "none", "at": 0.0, "why": "not looked yet"}
+health = {"role": "none", "was": "none", "at": 0.0, "why": "not looked yet"}
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
 def told(code, seconds):
-    if STATSD:
+    """One event of the objective. What a standby refuses is none: nobody has been sent there."""
+    if STATSD and health["was"] != "standby":
         line = f"requests_total:1|c|#service:checkout,code:{code}\nrequest_seconds:{seconds:.4f}|h|#service:checkout"
         try:
             udp.sendto(line.encode(), ("127.0.0.1", STATSD))
@@ -59,7 +60,8 @@ def watch():
                 else:
                     q.execute("update alive set at = clock_timestamp(), region = %s", (REGION,))
                 refuse_unreplicated(c)
-            health.update(role="standby" if standby else "primary", at=time.monotonic(), why="")
+            role = "standby" if standby else "primary"
+            health.update(role=role, was=role, at=time.monotonic(), why="")
         except (psycopg2.Error, RuntimeError) as e:
             health.update(why=str(e).strip().split("\n")[0])
             c = closed(c)
