@@ -19,6 +19,7 @@ usage: campaign.py [options]            all runs of the list that are not there 
 """
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -31,8 +32,8 @@ import summary
 from box import able
 from case import Death, Stay, ready
 from faults import DEATHS, STAYS
-from lab import Lab
-from programs import TOP, Programs
+from lab import TOP, Lab
+from programs import BUILD, Programs
 from servers import NAME_SERVERS, Ended
 
 
@@ -69,6 +70,12 @@ def keep(path, result):
     with open(path, "a", encoding="utf-8") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.write(json.dumps(result) + "\n")
+
+
+def build_id():
+    """Of the aggregator that is tried: the beginning of its SHA-256."""
+    with open(os.path.join(BUILD, "securebase-aggregator"), "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()[:12]
 
 
 class Campaign:
@@ -110,7 +117,7 @@ class Campaign:
     def one(self, key, kind, fault, number, synchronous):
         began = time.time()
         result = {"key": key, "kind": kind, "fault": fault, "number": number, "synchronous": synchronous,
-                  "began": round(began, 1), "lab": self.args.name}
+                  "began": round(began, 1), "lab": self.args.name, "build": build_id()}
         try:
             if self.lab is None or self.lab.synchronous != synchronous:
                 self.fresh(synchronous)

@@ -9,7 +9,7 @@ from measure import Record
 from servers import Ended, wait_for
 
 PHASES = ("suspect_at", "asked", "began", "fence_said", "fenced_at", "writable_at", "switched_at", "valid_at", "ended")
-DEATH_MOST = 150
+DEATH_MOST = 240
 WATCH = 60
 SETTLE = 8
 

@@ -6,6 +6,7 @@ import time
 
 from box import run
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 PG = "/usr/lib/postgresql/15/bin"
 ZONE, NAME = "example.test", "app.example.test"
 TSIG_NAME, TSIG_SECRET = "move", "bGFib3JhdG9yeS1zZWNyZXQtb2YtMzItYnl0ZXMhISE="
@@ -34,6 +35,13 @@ def wait_for(what, seconds, why, every=0.1):
 def write(path, text):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
+
+
+def documented(*marks):
+    """The SQL of docs/postgresql.md, block by block: the one with each mark. What people are told to run is what is run here."""
+    with open(os.path.join(HERE, "../../docs/postgresql.md"), encoding="utf-8") as f:
+        blocks = [b.split("```")[0] for b in f.read().split("```sql\n")[1:]]
+    return [next(b for b in blocks if mark in b) for mark in marks]
 
 
 class Etcd:
@@ -117,20 +125,12 @@ class Postgres:
         self.configure()
         self.rules()
         self.start()
-        self.sql("create role app login; create role repl login replication; create role securebase login;"
-                 " grant pg_monitor, pg_signal_backend to securebase; grant app to securebase;"
-                 " grant execute on function pg_promote(boolean, integer), pg_reload_conf() to securebase;"
-                 " grant alter system on parameter synchronous_standby_names to securebase", db="postgres")
+        self.sql("create role app login; create role repl login replication", db="postgres")
         self.sql("create database app owner app", db="postgres")
-        # as docs/postgresql.md has it
-        self.sql("create schema securebase authorization securebase;"
-                 " grant execute on function pg_promote(boolean, integer), pg_reload_conf() to securebase;"
-                 " create table securebase.heartbeat (service text primary key, region text not null, seq bigint not null,"
-                 " at timestamptz not null, note text not null default '');"
-                 " create table securebase.epoch (service text, epoch bigint, store bigint not null, rev bigint not null,"
-                 " plan text not null, timeline bigint not null, lsn pg_lsn not null, at timestamptz not null,"
-                 " primary key (service, epoch)); alter table securebase.heartbeat owner to securebase;"
-                 " alter table securebase.epoch owner to securebase")
+        role, tables, synchronous = documented("grant app_owner", "create schema securebase", "alter system on parameter")
+        self.sql(role.replace("app_owner", "app"), db="postgres")
+        self.sql(tables)
+        self.sql(synchronous)
         self.sql("create table writes (client text, seq bigint, region text, at timestamptz default clock_timestamp(),"
                  " primary key (client, seq)); create table alive (at timestamptz, region text);"
                  " insert into alive values (now(), ''); alter table writes owner to app; alter table alive owner to app")
