@@ -59,6 +59,10 @@ static bool votes_say(const struct world *w, const struct node *n, uint8_t voter
     int64_t age = w->now - n->heard[voter].at;
     const struct fo_vote *v = &n->heard[voter].vote;
 
+    /* users of a standby fail because it is one: what they alone bear is left out */
+    if (verdict == FO_UP && region != n->core.record.active && v->verdict[region] >= FO_DEGRADED &&
+        (v->classes[region] & FO_HARD) == FO_USERS)
+        verdict = v->verdict[region];
     return v->seq != 0 && v->self_ok && v->verdict[region] == verdict &&
            age <= 2 * (int64_t)v->tick_ms + 1500;
 }
@@ -175,7 +179,9 @@ void check_ask_store(struct world *w, struct node *n)
             broken(w, 9, "node %u moves by itself: on one class of evidence (%x)", n->index, classes);
     }
     if (up * 2 <= w->n_nodes)
-        broken(w, 11, "node %u moves to region %u, which %d of %u call UP", n->index, p->to, up, w->n_nodes);
+        broken(w, 11, "node %u moves to region %u, which %d of %u call UP (verdict %u, classes %x)", n->index,
+               p->to, up, w->n_nodes, n->heard[n->index].vote.verdict[p->to],
+               n->heard[n->index].vote.classes[p->to]);
     if (w->now - n->tilt_at < w->config.t.tilt - 100)
         broken(w, 13, "node %u moves by itself, and its clock jumped", n->index);
     if (b->status == FO_HOLD_STATUS && b->hold_until > wall)

@@ -252,8 +252,8 @@ static void walk(struct world *w, struct rng *r)
         f->from = draw(r, 50000, 80000);
     }
     f->until = f->until < w->heals ? f->until : w->heals;
-    if (draw(r, 0, 3) == 0) {
-        f = another(w, r, draw(r, 0, 2) ? F_STORE_LATE : F_ALARM);
+    if (draw(r, 0, 1) == 0) {
+        f = another(w, r, draw(r, 0, 4) ? F_STORE_LATE : F_ALARM);
         f->from = 45000;
         f->until = w->heals;
     }

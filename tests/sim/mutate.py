@@ -52,8 +52,8 @@ NAMED = [
     ("two domains for DOWN", "tally", "out->down_elsewhere[region] >= 2 &&", "", ""),
     ("two classes for DOWN", "tally", "two_classes(out->classes[region], region == active) &&", "",
      "a voter does not say DOWN on one hard class but users"),
-    ("target UP by the same voters", "tally", "&& with_target(c, w, n, region) >= most", "", ""),
-    ("veto of users", "tally", "&&\n        !vetoed(c, w, n, region))", ")", "in this world users in a dead or cut off region are never well by its own voter and DOWN by all others"),
+    ("target UP by the same voters", "tally", "with_target(c, w, n, region, active) >= most", "1", ""),
+    ("veto of users", "tally", "!vetoed(c, w, n, region, active))", "1)", "in this world users in a dead or cut off region are never well by its own voter and DOWN by all others"),
     ("majority for UP", "tally", "if (out->n[region][FO_UP] >= most)", "if (out->n[region][FO_UP] >= 1)", ""),
     ("votes grow old", "tally", "now - h->at <= least", "1", ""),
     ("self check", "tally", "w[i].heard && heard[i].vote.self_ok", "w[i].heard", "a voter that does not trust itself says UNKNOWN of everything as well"),
@@ -208,7 +208,7 @@ def try_one(build, cc, folder, index, mutant):
     if done.returncode:
         return name, "does not compile", ""
     others = [os.path.join(folder, "kept", n) for n in os.listdir(f"{folder}/kept") if n != f"core-{file}.o"]
-    subprocess.run([cc[0], "-o", exe, obj, *others, "-pie", "-lm"], check=True)
+    subprocess.run([cc[0], "-o", exe, obj, *others, "-pie", "-lcrypto", "-lm"], check=True)
     seeds = os.environ.get("SEEDS", "3000")
     result, seed = "SURVIVED", ""
     for extra in (["-n", seeds, "-b", "1"], ["-k", "1", "-n", "6", "-b", "1"]):

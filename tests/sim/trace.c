@@ -58,27 +58,47 @@ void marks_effects(struct world *w, const struct node *n, const struct fo_effect
 
 /* ---- what has to be reached, and what cannot be in this model ---- */
 
+/* Kinds are told by how a name ends or begins; `least` is the number of seeds from which on it has to be reached all the
+ * same, 0: never. */
 static const struct {
     const char *name, *why;
+    uint64_t least;
 } excused[] = {
-    {"reason none", "it is no reason"},
-    {"row 100 (BOOT -> BOOT, start)", "the beginning, which no event leads to"},
+    {"reason none", "it is no reason", 0},
+    {"BOOT -> BOOT, start)", "the beginning, which no event leads to", 0},
+    {"RESUME, otherwise)",
+     "a commit that lands behind the reading that has missed it, once the state is another", 1000000},
+    {"break_glass)", "the right order in the right state, by chance", 200000},
+    {"row 223 ", "gray, within the minute of hold-down after a move, and over within it", 1000000},
+    {"row 906 ", "the gate is left in the step that entered it, but while a reading is under way", 1000000},
+    {"LASTLOOK -> STUCK, token_higher)", "no action is under way there but one whose answer is late",
+     1000000},
+    {"VALIDATE -> STUCK, token_higher)",
+     "validation changes nothing: only an answer of the switch that is late", 1000000},
+    {"UNDO, cap)", "a drill that lasts for minutes in that very state", 200000},
+    {"reason one_region", "an order for the region that is active is invalid before it comes to the gate", 0},
+    {"reason store", "a gate that waits for a reading for three seconds", 200000},
 };
 
-static bool excuse(const char *name)
+static bool excuse(const char *name, uint64_t seeds)
 {
-    for (size_t i = 0; i < sizeof(excused) / sizeof(excused[0]); i++)
-        if (strcmp(excused[i].name, name) == 0)
-            return true;
+    for (size_t i = 0; i < sizeof(excused) / sizeof(excused[0]); i++) {
+        size_t n = strlen(excused[i].name), all = strlen(name);
+        bool fits = excused[i].name[n - 1] == ')' ? all >= n && strcmp(name + all - n, excused[i].name) == 0
+                                                  : strncmp(name, excused[i].name, n) == 0;
+
+        if (fits)
+            return excused[i].least == 0 || seeds < excused[i].least;
+    }
     return false;
 }
 
-static int missing(FILE *to, const char *kind, const char *name)
+static int missing(FILE *to, const char *kind, const char *name, uint64_t seeds)
 {
     char both[128];
 
     snprintf(both, sizeof(both), "%s %s", kind, name);
-    if (excuse(both))
+    if (excuse(both, seeds))
         return 0;
     fprintf(to, "never reached: %s\n", both);
     return 1;
@@ -90,23 +110,23 @@ int marks_report(const struct marks *m, FILE *to)
 
     for (uint8_t i = 0; i < FO_STATES; i++)
         if (m->state[i] == 0 && i != FO_S_BOOT)
-            n += missing(to, "state", fo_state_name(i));
+            n += missing(to, "state", fo_state_name(i), m->seeds);
     for (uint32_t i = 0; i < fo_rows_count; i++)
         if (m->row[fo_rows[i].number] == 0) {
             char name[96];
 
             snprintf(name, sizeof(name), "%u (%s -> %s, %s)", fo_rows[i].number,
                      fo_state_name(fo_rows[i].from), fo_state_name(fo_rows[i].to), fo_rows[i].name);
-            n += missing(to, "row", name);
+            n += missing(to, "row", name, m->seeds);
         }
     for (uint8_t i = 0; i < FO_REASONS; i++)
         if (m->reason[i] == 0)
-            n += missing(to, "reason", fo_reason_name((enum fo_reason)i));
+            n += missing(to, "reason", fo_reason_name((enum fo_reason)i), m->seeds);
     for (uint8_t i = 0; i < FO_COMMANDS; i++)
         if (m->command[i] == 0)
-            n += missing(to, "command", fo_command_name(i));
+            n += missing(to, "command", fo_command_name(i), m->seeds);
     for (uint8_t i = 0; i < FAULT_KINDS; i++)
         if (m->fault[i] == 0)
-            n += missing(to, "fault", fault_name(i));
+            n += missing(to, "fault", fault_name(i), m->seeds);
     return n;
 }
