@@ -10,6 +10,7 @@ Prints one line for each: caught by which invariant at which seed, or SURVIVED. 
 be there twice, or may guard what the model has not; but every named guard has to be caught or to be excused here. Exit
 status 1 when a named guard survives without an excuse.
 """
+import functools
 import os
 import re
 import shutil
@@ -108,7 +109,8 @@ def arguments():
     return sys.argv[1], "--named" in sys.argv, words[0] if words else ""
 
 
-def source(name):
+@functools.cache
+def source(name):  # as it is at the beginning
     with open(f"{HOME}{name}.c", encoding="utf-8") as f:
         return f.read()
 
