@@ -109,6 +109,7 @@ static inline void rig_store(struct rig *w, const struct fo_effect *d)
     if (w->stores == w->late_store) {
         e.u.stored.what = FO_STORED_UNKNOWN;
         w->late = w->s.next;
+        w->unreadable = true; /* nobody hears for a while what became of it */
         w->late_at = w->now + w->late_ms;
         w->late_rev = w->s.rev;
         w->late_lease = w->lease_rev;

@@ -328,13 +328,17 @@ static void a_commit_that_is_late(void **state)
             struct rig *w = rig_steady();
 
             w->late_store = w->stores + n;
-            w->late_ms = 4000;
+            w->late_ms = 20000;
             w->facts.writes_stopped_at = w->now;
             w->verdict[EAST] = FO_DOWN;
-            for (int i = 0; i < 400 && w->late_at == 0; i++)
+            for (int i = 0; i < 4000 && w->late_at == 0 && w->s.state != FO_S_HOLD; i++) {
                 rig_run(w, 100);
+                w->unreadable = w->late_at != 0;
+            }
             if (back)
-                w->verdict[EAST] = FO_UP;
+                w->verdict[EAST] = FO_DEGRADED;
+            rig_run(w, 5000);
+            w->unreadable = false;
             rig_run(w, 400000);
             assert_true(w->s.state == FO_S_STEADY || w->s.state == FO_S_HOLD);
             assert_memory_equal(&w->s.record, &w->record, sizeof w->record);
