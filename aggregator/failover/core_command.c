@@ -219,11 +219,78 @@ static void lift(struct fo_suppression *x)
     x->region = FO_NONE;
 }
 
-void fo_command_drive(struct fo_turn *t)
+static void skip(struct fo_turn *t, uint8_t action)
+{
+    uint8_t *phase = &fo_draft(t)->plan.phase[action];
+
+    if (*phase == FO_INTENT || *phase == FO_FAILED || *phase == FO_UNDOING)
+        *phase = FO_SKIPPED;
+    t->s->runs[action].settled = FO_IDLE;
+}
+
+/* Who writes, while no move is under way. */
+static void let_write(struct fo_turn *t, uint8_t region, bool may)
+{
+    struct fo_record *r = fo_draft(t);
+
+    if (fo_plan_is_live(r))
+        return;
+    if (may && r->active == region)
+        r->writer = region;
+    else if (!may && r->writer == region)
+        r->writer = FO_NONE;
+}
+
+static void unlock(struct fo_turn *t, uint8_t region)
+{
+    struct fo_record *r = fo_draft(t);
+
+    if (region == FO_NONE)
+        lift(&r->lock);
+    else if (r->must_not.region == region)
+        lift(&r->must_not);
+}
+
+static void looked(struct fo_turn *t)
+{
+    struct fo_record *r = fo_draft(t);
+
+    r->left = 0;
+    if (r->status == FO_HOLD_STATUS)
+        r->hold_until = t->wall;
+}
+
+/* What the command says goes into the draft; false: it waits, or a row of the table takes it. */
+static bool write_down(struct fo_turn *t)
 {
     struct fo *s = t->s;
     const struct fo_order *o = &s->pending;
-    struct fo_record *r;
+
+    switch (o->command) {
+    case FO_C_LOCK: suppress(t, &fo_draft(t)->lock, FO_NONE); return true;
+    case FO_C_MAINTENANCE: suppress(t, &fo_draft(t)->maintenance, FO_NONE); return true;
+    case FO_C_MUST_NOT: suppress(t, &fo_draft(t)->must_not, o->region); return true;
+    case FO_C_AUTOMATION: suppress(t, &fo_draft(t)->automation, o->mode); return true;
+    case FO_C_UNLOCK: unlock(t, o->region); return true;
+    case FO_C_FENCE: let_write(t, o->region, false); return true;
+    case FO_C_UNFENCE: let_write(t, o->region, true); return true;
+    case FO_C_ACK:
+        if (s->state == FO_S_HOLD)
+            return false;
+        looked(t);
+        return true;
+    case FO_C_SKIP:
+        if (s->state == FO_S_STUCK || o->action >= t->c->n_actions || s->runs[o->action].flying)
+            return false;
+        skip(t, o->action);
+        return true;
+    default: return false;
+    }
+}
+
+void fo_command_drive(struct fo_turn *t)
+{
+    struct fo *s = t->s;
     struct verdict v;
 
     if (s->pending_on != 0 && (!s->leading || s->state == FO_S_FROZEN)) {
@@ -232,55 +299,11 @@ void fo_command_drive(struct fo_turn *t)
     }
     if (s->pending_on != 1 || !fo_can_write(t) || !s->known)
         return;
-    v = check(t, o); /* it may have been overtaken while it waited */
-    if (v.fate != WAITS) {
+    v = check(t, &s->pending); /* it may have been overtaken while it waited */
+    if (v.fate != WAITS)
         fo_answer(t, v.why, 0);
-        return;
-    }
-    switch (o->command) {
-    case FO_C_LOCK: suppress(t, &fo_draft(t)->lock, FO_NONE); break;
-    case FO_C_MAINTENANCE: suppress(t, &fo_draft(t)->maintenance, FO_NONE); break;
-    case FO_C_MUST_NOT: suppress(t, &fo_draft(t)->must_not, o->region); break;
-    case FO_C_AUTOMATION: suppress(t, &fo_draft(t)->automation, o->mode); break;
-    case FO_C_UNLOCK:
-        r = fo_draft(t);
-        if (o->region == FO_NONE)
-            lift(&r->lock);
-        else if (r->must_not.region == o->region)
-            lift(&r->must_not);
-        break;
-    case FO_C_ACK:
-        if (s->state == FO_S_HOLD)
-            return;
-        r = fo_draft(t);
-        r->left = 0;
-        if (r->status == FO_HOLD_STATUS)
-            r->hold_until = t->wall;
-        break;
-    case FO_C_FENCE:
-        r = fo_draft(t);
-        if (!fo_plan_is_live(r) && r->writer == o->region)
-            r->writer = FO_NONE;
-        break;
-    case FO_C_UNFENCE:
-        r = fo_draft(t);
-        if (!fo_plan_is_live(r) && r->active == o->region)
-            r->writer = o->region;
-        break;
-    case FO_C_SKIP:
-        if (s->state == FO_S_STUCK || o->action >= t->c->n_actions)
-            return;
-        r = fo_draft(t);
-        if (s->runs[o->action].flying)
-            return;
-        if (r->plan.phase[o->action] == FO_INTENT || r->plan.phase[o->action] == FO_FAILED ||
-            r->plan.phase[o->action] == FO_UNDOING)
-            r->plan.phase[o->action] = FO_SKIPPED;
-        s->runs[o->action].settled = FO_IDLE;
-        break;
-    default: return; /* a row of the table takes it */
-    }
-    s->pending_on = 2;
+    else if (write_down(t))
+        s->pending_on = 2;
 }
 
 void fo_unstick(struct fo_turn *t)
