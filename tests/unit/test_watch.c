@@ -16,6 +16,7 @@
 #include "aggregator/watch_target.h"
 #include "common/daemon/samples.h"
 #include "common/net/http_server.h"
+#include "tests/unit/certs.h"
 
 enum { EAST, WEST, PATIENCE_MS = 60000 };
 
@@ -215,6 +216,10 @@ static bool all_up(struct world *w)
     return w->vote.verdict[EAST] == FO_UP && w->vote.verdict[WEST] == FO_UP &&
            w->vote.classes[EAST] == (FO_PROBES | FO_HEARTBEAT);
 }
+static bool east_up(struct world *w)
+{
+    return w->vote.verdict[EAST] == FO_UP;
+}
 static bool east_down(struct world *w)
 {
     return w->vote.verdict[EAST] == FO_DOWN;
@@ -386,6 +391,54 @@ static void shown(void **state)
     world_free(w);
 }
 
+/* The service's own authority: a certificate of a stranger is a failure with a name. */
+static void by_tls(void **state)
+{
+    const struct leaf leaf = {
+        .name = "server", .san = "DNS:localhost", .usage = "serverAuth", .from_s = -60, .until_s = 86400};
+    struct authority ca = authority_new("ca"), stranger = authority_new("stranger");
+    const struct tls_files files = {.cert = "server.pem", .key = "server.key"};
+    struct world *w = world_new();
+    struct http_server_params params = {.listen = "127.0.0.1:0"};
+    struct http_server *server;
+    struct fo_settings *other = malloc(sizeof *other);
+    struct watch_params p = {
+        .loop = w->loop, .log = w->log, .settings = other, .canaries = w->canaries, .vote = voted, .arg = w};
+    cJSON *o, *probe;
+    (void)state;
+
+    authority_issue(&ca, &leaf);
+    params.tls = tls_server_new(&files, &w->e);
+    server = http_server_new(w->loop, &params, handle, w, &w->e);
+    assert_non_null(server);
+    watch_free(&w->watch);
+    *other = w->set;
+    other->vote.n_peers[EAST] = 0;
+    (void)snprintf(other->probe[0].url, FO_URL, "https://localhost:%u/health", http_server_port(server));
+    (void)snprintf(other->probe_ca, sizeof other->probe_ca, "ca.pem");
+    w->beats = false;
+    w->vote.seq = 0;
+    w->watch = watch_new(&p, &w->e);
+    until(w, east_up);
+    watch_free(&w->watch);
+    (void)snprintf(other->probe_ca, sizeof other->probe_ca, "stranger.pem");
+    memset(&w->vote, 0, sizeof w->vote);
+    w->watch = watch_new(&p, &w->e);
+    until(w, east_degraded);
+    o = watch_json(w->watch);
+    probe = cJSON_GetArrayItem(
+        cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(o, "regions"), 0), "probes"), 0);
+    assert_string_equal(cJSON_GetObjectItem(probe, "reason")->valuestring, "certificate");
+    cJSON_Delete(o);
+    watch_free(&w->watch);
+    http_server_free(&server);
+    tls_server_free(&params.tls);
+    authority_free(&ca);
+    authority_free(&stranger);
+    free(other);
+    world_free(w);
+}
+
 static void what_fits(void **state)
 {
     struct world *w = world_new();
@@ -451,6 +504,7 @@ int main(void)
         cmocka_unit_test(pace),
         cmocka_unit_test(shown),
         cmocka_unit_test(what_fits),
+        cmocka_unit_test(by_tls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
