@@ -21,7 +21,6 @@ enum {
     FORM_MOST = 32 * 1024,
     OLD_SIDE_MS = 1500,
     FRESH_MS = 180000,
-    MINUTES = 10
 };
 
 struct cluster {
@@ -56,12 +55,7 @@ static const struct option_row rows[] = {
      .reloadable = true,
      .max = CLUSTERS,
      .sentence = "Address of RDS by region (REGION=URL), where it is not AWS's own: an endpoint in a VPC."},
-    {.key = "cloudwatch_endpoints",
-     .type = OPT_LIST,
-     .dflt = "",
-     .reloadable = true,
-     .max = CLUSTERS,
-     .sentence = "Address of CloudWatch by region, likewise."},
+    ACTION_ROW_CLOUDWATCH,
     {.key = "lag_metric",
      .type = OPT_STRING,
      .dflt = "AuroraGlobalDBRPOLag",
@@ -264,74 +258,24 @@ static void settle(struct job *j, const struct state *s)
 
 /* ---- lag ---- */
 
-static void ask_lag(struct job *j, struct buf *form)
-{
-    char t[WALL_TEXT];
-
-    aws_field(form, "Action", "GetMetricStatistics");
-    aws_field(form, "Namespace", "AWS/RDS");
-    aws_field(form, "MetricName", j->t->metric);
-    aws_field(form, "Dimensions.member.1.Name", "DBClusterIdentifier");
-    aws_field(form, "Dimensions.member.1.Value", j->to->name);
-    aws_field(form, "StartTime", wall_text(wall_add(j->o->now, span_s(-60 * MINUTES)), t));
-    aws_field(form, "EndTime", wall_text(wall_add(j->o->now, span_s(60)), t));
-    aws_field(form, "Period", "60");
-    aws_field(form, "Statistics.member.1", "Maximum");
-    aws_field(form, "Version", "2010-08-01");
-}
-
-/* The newest point. Without one there is no figure: a missing lag is never 0. */
-static void take_lag(struct job *j, const struct xml *answer)
-{
-    const struct xml *p =
-        xml_child(xml_child(xml_child(answer, "GetMetricStatisticsResult"), "Datapoints"), "member");
-    struct wall newest = {0};
-
-    for (; p; p = xml_next(p)) {
-        const char *when = xml_child_text(p, "Timestamp"), *value = xml_child_text(p, "Maximum");
-        struct wall t;
-        char *end;
-        double ms;
-
-        if (!when || !value || wall_parse(when, &t) != 0 || !wall_before(newest, t))
-            continue;
-        ms = strtod(value, &end);
-        if (*end || !(ms >= 0 && ms < 1e12))
-            continue;
-        newest = t;
-        j->out->have_lag = true;
-        j->out->lag_ms = (int64_t)ms + (ms > (double)(int64_t)ms ? 1 : 0);
-        j->out->lag_age_ms = span_to_ms(wall_sub(j->o->now, t));
-    }
-    if (j->out->lag_age_ms < 0)
-        j->out->lag_age_ms = 0;
-    j->out->receiving = j->out->have_lag && j->out->lag_age_ms <= FRESH_MS;
-}
-
-/* A fault of CloudWatch leaves the answer about the cluster as it is. */
+/* Without a point there is no figure: a missing lag is never 0. A fault of CloudWatch leaves the answer about the cluster as
+ * it is. */
 static void figures(struct job *j)
 {
-    struct action_result keep = *j->out;
     struct aws_query q = {.keys = &j->t->keys,
                           .base = j->to->cloudwatch,
                           .service = "monitoring",
                           .region = j->to->aws,
                           .until = j->until,
                           .what = "the lag"};
-    const struct xml *answer;
-    struct buf form;
+    struct aws_metric m = {"AWS/RDS", j->t->metric, {{"DBClusterIdentifier", j->to->name}}};
+    double ms;
 
-    if (!*j->t->metric)
+    if (!*j->t->metric || !aws_newest(&q, &m, j->o->now, &j->a, &ms, &j->out->lag_age_ms))
         return;
-    buf_init(&form, NULL, FORM_MOST);
-    ask_lag(j, &form);
-    if (aws_query(&q, &form, &j->a, &answer, j->code, j->out)) {
-        *j->out = keep;
-        take_lag(j, answer);
-    } else {
-        *j->out = keep;
-    }
-    buf_free(&form);
+    j->out->have_lag = true;
+    j->out->lag_ms = (int64_t)ms + (ms > (double)(int64_t)ms ? 1 : 0);
+    j->out->receiving = j->out->lag_age_ms <= FRESH_MS;
 }
 
 /* ---- operations ---- */

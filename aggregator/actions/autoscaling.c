@@ -32,7 +32,8 @@ static const struct option_row rows[] = {
      .max = GROUPS,
      .sentence = "Auto Scaling groups of each region and how many instances each needs to carry all users: "
                  "us-west-2=shop-web:12."},
-    ACTION_ROWS_PLACES,
+    ACTION_ROW_AWS_REGIONS,
+    ACTION_ROW_AWS_ENDPOINTS,
     ACTION_ROWS_AWS,
     ACTION_ROWS_TLS,
 };

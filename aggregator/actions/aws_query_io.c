@@ -2,9 +2,12 @@
 #include "aggregator/actions/aws_query.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/net/sigv4.h"
+
+enum { MINUTES = 10, FORM_MOST = 8192 };
 
 void aws_field(struct buf *form, const char *name, const char *value)
 {
@@ -95,4 +98,66 @@ void aws_place(const struct section *s, const char *of, const char *service, str
     if (!action_by_region(s, "aws_regions", of, p->region, sizeof p->region))
         (void)snprintf(p->region, sizeof p->region, "%s", of);
     aws_base(s, "aws_endpoints", of, service, p->region, p->base);
+}
+
+/* ---- CloudWatch ---- */
+
+static void ask_metric(const struct aws_metric *m, struct wall now, struct buf *form)
+{
+    char key[40], t[WALL_TEXT];
+
+    aws_field(form, "Action", "GetMetricStatistics");
+    aws_field(form, "Namespace", m->space);
+    aws_field(form, "MetricName", m->name);
+    for (int i = 0; i < 2 && m->dimensions[i][0]; i++) {
+        (void)snprintf(key, sizeof key, "Dimensions.member.%d.Name", i + 1);
+        aws_field(form, key, m->dimensions[i][0]);
+        (void)snprintf(key, sizeof key, "Dimensions.member.%d.Value", i + 1);
+        aws_field(form, key, m->dimensions[i][1]);
+    }
+    aws_field(form, "StartTime", wall_text(wall_add(now, span_s(-60 * MINUTES)), t));
+    aws_field(form, "EndTime", wall_text(wall_add(now, span_s(60)), t));
+    aws_field(form, "Period", "60");
+    aws_field(form, "Statistics.member.1", "Maximum");
+    aws_field(form, "Version", "2010-08-01");
+}
+
+static bool take_newest(const struct xml *answer, struct wall now, double *value, int64_t *age_ms)
+{
+    const struct xml *p =
+        xml_child(xml_child(xml_child(answer, "GetMetricStatisticsResult"), "Datapoints"), "member");
+    struct wall newest = {0};
+
+    for (; p; p = xml_next(p)) {
+        const char *when = xml_child_text(p, "Timestamp"), *text = xml_child_text(p, "Maximum");
+        struct wall t;
+        char *end;
+        double v;
+
+        if (!when || !text || !*text || wall_parse(when, &t) != 0 || !wall_before(newest, t))
+            continue;
+        v = strtod(text, &end);
+        if (*end || !(v >= 0 && v < 1e12))
+            continue;
+        newest = t;
+        *value = v;
+    }
+    *age_ms = wall_before(now, newest) ? 0 : span_to_ms(wall_sub(now, newest));
+    return newest.ms != 0;
+}
+
+bool aws_newest(const struct aws_query *q, const struct aws_metric *m, struct wall now, struct arena *a,
+                double *value, int64_t *age_ms)
+{
+    struct action_result aside = {.class = ACTION_OK};
+    char code[ACTION_AWS_CODE];
+    const struct xml *answer;
+    struct buf form;
+    bool ok;
+
+    buf_init(&form, NULL, FORM_MOST);
+    ask_metric(m, now, &form);
+    ok = aws_query(q, &form, a, &answer, code, &aside) && take_newest(answer, now, value, age_ms);
+    buf_free(&form);
+    return ok;
 }

@@ -38,7 +38,8 @@ static const struct option_row rows[] = {
      .sentence = "Functions of each region with their alias and the provisioned concurrency that carries all "
                  "users, 0 for "
                  "none: us-west-2=checkout/live:50."},
-    ACTION_ROWS_PLACES,
+    ACTION_ROW_AWS_REGIONS,
+    ACTION_ROW_AWS_ENDPOINTS,
     ACTION_ROWS_AWS,
     ACTION_ROWS_TLS,
 };
