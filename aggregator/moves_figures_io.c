@@ -96,9 +96,11 @@ cJSON *moves_plan_json(const struct moves *all, uint32_t i, enum fo_kind kind, u
 static const struct metric_row state_row = GAUGE("securebase_failover_state", "service state",
                                                  "1 for the state in which the service's failover is, here.");
 static const struct metric_row ready_row =
-    GAUGE("securebase_failover_ready", "from service to", "1 when nothing stands in the way of a move now.");
-static const struct metric_row blocker_row = GAUGE("securebase_failover_blocker", "reason service to",
-                                                   "1 for each reason that stands in the way of a move.");
+    GAUGE("securebase_failover_ready", "from service to",
+          "1 when nothing stands in the way of a planned move now; told by the one that leads.");
+static const struct metric_row blocker_row =
+    GAUGE("securebase_failover_blocker", "reason service to",
+          "1 for each reason that stands in the way of a planned move.");
 static const struct metric_row duration_row =
     GAUGE("securebase_failover_last_duration_seconds", "phase service",
           "How long each phase of the last move took; phase total: from the first bad moment until users "
@@ -162,7 +164,9 @@ static void targets(const struct move *m, struct sink *out, struct wall wall, in
 {
     uint8_t from = m->fo.record.active;
 
-    for (uint8_t to = 0; m->fo.known && from < m->set.core.n_regions && to < m->set.core.n_regions; to++) {
+    if (!m->fo.leading || !m->fo.known) /* for everybody else the lease alone stands in the way */
+        return;
+    for (uint8_t to = 0; from < m->set.core.n_regions && to < m->set.core.n_regions; to++) {
         fo_reasons stands;
 
         if (to == from)
@@ -210,7 +214,7 @@ static void regions(const struct move *m, struct sink *out, int64_t now)
 
         metric2(out, &active_row, m, name, m->fo.known && m->fo.record.active == r);
         metric2(out, &writer_row, m, name, m->fo.known && m->fo.record.writer == r);
-        if (*m->set.database && f->lag_at) {
+        if (*m->set.database && f->lag_at && r != m->fo.record.active) { /* of what could be promoted */
             metric2(out, &lag_row, m, name, (double)f->lag_ms / 1000);
             metric2(out, &lag_age_row, m, name, (double)(now - f->lag_at) / 1000);
         }

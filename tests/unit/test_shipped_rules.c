@@ -24,7 +24,7 @@ enum {
     LEAST_RULES = 45
 };
 static const char *const files[] = {"hosts",  "caches",  "databases", "services",
-                                    "probes", "regions", "monitor"};
+                                    "probes", "regions", "monitor",   "failover"};
 enum { N_FILES = sizeof files / sizeof *files };
 
 static const struct option_row case_rows[] = {
