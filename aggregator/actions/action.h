@@ -132,7 +132,7 @@ const struct action_driver *action_driver_find(const char *type);
  *   patience = 2m           of the action with all its attempts
  *   on       = failover switchover drill   (list; default all three)                                       */
 extern const char action_section_name[]; /* "action" */
-enum { ACTION_ROWS = 96 };
+enum { ACTION_ROWS = 128 };
 size_t action_rows(struct option_row out[ACTION_ROWS]);
 /* Each action by its type: what has to be set, what belongs to another type, whether the type can serve that step.
  * Touches no file. 0 or ERR_CONFIG, each mistake in the report. */
