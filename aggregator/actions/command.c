@@ -48,7 +48,8 @@ static const struct option_row rows[] = {
      .type = OPT_BOOL,
      .dflt = "no",
      .reloadable = true,
-     .sentence = "Whether its probe tells the lag of a replication: then it is asked every few seconds."},
+     .sentence =
+         "Whether its probe tells the lag of a replication, so that `database` of [failover] may name it."},
 };
 
 static int command_check(const struct section *s, const char **key, struct err *e)

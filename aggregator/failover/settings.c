@@ -586,6 +586,9 @@ static int check_service(const struct config *c, const struct section *s, struct
     if (*f.database && !find(c, "action", f.database))
         rc = config_complain(report, s, "database", e, "found \"%s\", but there is no [action %s]",
                              f.database, f.database);
+    else if (*f.database && !action_figures(find(c, "action", f.database)))
+        rc = config_complain(report, s, "database", e, "[action %s] tells no lag of a replication",
+                             f.database);
     if (f.core.automation == FO_AUTO && !f.core.auto_ok)
         rc = config_complain(report, s, "automation", e, "auto is not allowed: %s", f.why_not_auto);
     if (f.core.t.contract <
