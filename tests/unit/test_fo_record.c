@@ -103,6 +103,53 @@ static void comes_back(void **state)
     buf_free(&b);
 }
 
+/* The longest record there can be fits: a core that could not write would stand still. */
+static void the_longest_fits(void **state)
+{
+    static struct fo_names n;
+    static const struct fo_config most = {.n_regions = FO_REGIONS, .n_actions = FO_ACTIONS};
+    struct fo_record a, back;
+    struct fo_suppression *const all[] = {&a.lock, &a.must_not, &a.maintenance, &a.automation};
+    struct err e = {0};
+    struct buf b;
+
+    (void)state;
+    memset(&a, 0xff, sizeof a);
+    memset(n.service, 's', FO_NAME - 1);
+    for (int i = 0; i < FO_REGIONS; i++) {
+        memset(n.region[i], 'r', FO_NAME - 1);
+        n.region[i][0] = (char)('a' + i);
+    }
+    for (int i = 0; i < FO_ACTIONS; i++) {
+        memset(n.action[i], 'x', FO_NAME - 1);
+        n.action[i][0] = (char)('a' + i);
+        a.plan.phase[i] = FO_SKIPPED;
+    }
+    a.active = a.writer = a.plan.from = a.plan.to = FO_REGIONS - 1;
+    a.status = FO_STUCK_STATUS;
+    a.plan.kind = FO_SWITCHOVER;
+    a.plan.step = STEP_VALIDATE;
+    a.stuck_reason = FO_R_READINESS_OLD;
+    memset(a.plan.who, 1, sizeof a.plan.who);
+    memset(a.plan.why, 1, sizeof a.plan.why);
+    for (int i = 0; i < 4; i++) {
+        memset(all[i]->who, 1, sizeof all[i]->who);
+        memset(all[i]->why, 1, sizeof all[i]->why);
+        all[i]->region = 1;
+        all[i]->until = INT64_MIN;
+        all[i]->who[FO_WHO - 1] = all[i]->why[FO_WHY - 1] = '\0';
+    }
+    a.plan.who[FO_WHO - 1] = a.plan.why[FO_WHY - 1] = '\0';
+    a.plan.past_no_return = a.plan.automatic = a.plan.was_fenced = a.plan.undoing = 1;
+    a.plan.fenced = 3;
+    a.flap = 12000;
+    buf_init(&b, NULL, 1 << 16);
+    assert_int_equal(fo_record_write(&a, &most, &n, &b), 0);
+    if (fo_record_read(buf_bytes(&b), &most, &n, &back, &e) != 0)
+        fail_msg("%s", e.text);
+    buf_free(&b);
+}
+
 static void damage_is_refused(void **state)
 {
     struct fo_record a, back;
@@ -225,11 +272,9 @@ static void who_may_serve(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back),
-        cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(other_order_of_names),
-        cmocka_unit_test(unknown_names),
-        cmocka_unit_test(not_ours),
+        cmocka_unit_test(comes_back),       cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(the_longest_fits), cmocka_unit_test(other_order_of_names),
+        cmocka_unit_test(unknown_names),    cmocka_unit_test(not_ours),
         cmocka_unit_test(who_may_serve),
     };
 
