@@ -426,8 +426,11 @@ static void look_at(struct voter *v, const struct vote_config *c, uint8_t i, int
 
 void voter_look(struct voter *v, const struct vote_config *c, int64_t now, struct fo_vote *out)
 {
-    *out = (struct fo_vote){
-        .boot = v->boot, .seq = ++v->seq, .tick_ms = v->fast ? c->fast_ms : c->tick_ms, .voter = FO_NONE};
+    memset(out, 0, sizeof *out); /* with its padding: states are compared byte by byte */
+    out->boot = v->boot;
+    out->seq = ++v->seq;
+    out->tick_ms = v->fast ? c->fast_ms : c->tick_ms;
+    out->voter = FO_NONE;
     if (v->looked && now - v->looked > SLEPT_TICKS * (int64_t)c->tick_ms)
         voter_tilt(v, c, now);
     v->looked = now;

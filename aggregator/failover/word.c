@@ -342,8 +342,12 @@ bool fo_word_get_vote(const struct fo_word *w, const struct fo_word_service *s, 
         voter++;
     if (!s->voting || voter == n_voters || voter == FO_VOTERS)
         return false;
-    *out = (struct fo_vote){
-        .boot = w->boot, .seq = s->seq, .tick_ms = s->tick_ms, .voter = voter, .self_ok = s->self_ok};
+    memset(out, 0, sizeof *out); /* with its padding: states are compared byte by byte */
+    out->boot = w->boot;
+    out->seq = s->seq;
+    out->tick_ms = s->tick_ms;
+    out->voter = voter;
+    out->self_ok = s->self_ok;
     for (uint8_t i = 0; s->self_ok && i < s->n_votes && i < FO_REGIONS; i++)
         for (uint8_t r = 0; r < n_regions && r < FO_REGIONS; r++)
             if (strcmp(n->region[r], s->vote[i].region) == 0) {

@@ -82,19 +82,20 @@ static void the_page_says(void **state)
 static void there_and_back(void **state)
 {
     struct fo_word *w = word_new(), *back = word_new();
-    struct fo_vote v = {.boot = 5,
-                        .seq = 9007199254740991,
-                        .tick_ms = 1000,
-                        .verdict = {FO_UP, FO_DEGRADED},
-                        .classes = {63, 0},
-                        .users = {FO_USERS_GOOD, FO_USERS_UNKNOWN},
-                        .gray = 1,
-                        .self_ok = 1},
-                   heard;
+    struct fo_vote v, heard;
     struct err e = {0};
     cJSON *o;
     (void)state;
 
+    memset(&v, 0, sizeof v); /* its padding as well */
+    v.boot = 5;
+    v.seq = 9007199254740991;
+    v.tick_ms = 1000;
+    v.verdict[0] = FO_UP;
+    v.verdict[1] = FO_DEGRADED;
+    v.classes[0] = 63;
+    v.users[0] = FO_USERS_GOOD;
+    v.gray = v.self_ok = 1;
     (void)snprintf(w->voter, sizeof w->voter, "east");
     w->boot = 5;
     for (int i = 0; i < FO_SERVICES; i++) {
