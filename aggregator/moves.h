@@ -32,8 +32,10 @@ void moves_agents(struct moves *m, const char *region, uint32_t up, uint32_t kno
 int moves_guard(struct moves *m, struct bytes body, const char *agent, struct buf *out, struct err *e);
 
 /* ---- operators ---- */
-/* done is called once, on the decide thread, when the order is committed or refused: code 0, or enum fo_reason. ERR_NOTFOUND:
- * no such service; ERR_LIMIT: too many wait. `order.id` is set here. */
+/* done is called once, on the decide thread, when the order is committed or refused: code 0, or enum fo_reason; or
+ * MOVES_UNKNOWN after half a minute in which nobody could say whether it was committed. ERR_NOTFOUND: no such service;
+ * ERR_LIMIT: too many wait. `order.id` is set here. */
+enum { MOVES_UNKNOWN = 65535 };
 typedef void (*moves_done)(void *arg, uint16_t code, fo_reasons reasons, const char *holder);
 int moves_order(struct moves *m, const char *service, struct fo_order *order, moves_done done, void *arg);
 

@@ -25,20 +25,26 @@ static int64_t ms_of(struct mono t)
 /* ---- of a plan ---- */
 
 struct deed {
-    struct move *m;
+    struct move_call call;
     uint64_t id;
     uint8_t action, op;
 };
 
+static void drop_call(struct move_call *c)
+{
+    free(c); /* first member of what was asked */
+}
+
 static void deed_end(struct deed *d, const struct action_result *r)
 {
-    struct move *m = d->m;
+    struct move *m = d->call.m;
     struct fo_event e;
 
     if (r->class < ACTION_CLASSES)
         m->answers[r->class]++;
     LOG(m->all->d->log, r->class <= ACTION_PROGRESS ? LOG_INFO : LOG_WARN, "failover", "action",
-        kv_s("service", move_service(m)), kv_s("action", m->set.names.action[d->action]),
+        kv_s("service", move_service(m)),
+        kv_s("action", move_call_fits(&d->call) ? m->set.names.action[d->action] : ""),
         kv_s("op", action_op_name((enum action_op)d->op)), kv_s("class", action_class_name(r->class)),
         kv_s("text", r->text), kv_s("seen", r->seen));
     move_event(m, &e, FO_E_ACTION);
@@ -49,9 +55,10 @@ static void deed_end(struct deed *d, const struct action_result *r)
     e.u.action.retry_after_ms = (int32_t)span_to_ms(r->retry_after);
     e.u.action.writable = r->writable;
     e.u.action.found = r->found;
+    if (move_call_fits(&d->call))
+        (void)move_feed(m, &e);
+    move_call_end(&d->call);
     free(d);
-    move_feed(m, &e);
-    move_release(m);
 }
 
 static void deed_done(void *arg, const struct action_result *r)
@@ -84,10 +91,10 @@ void move_do_action(struct move *m, const struct fo_effect *x)
         m->lost_events++;
         return;
     }
-    *d = (struct deed){.m = m, .id = x->id, .action = x->action, .op = x->op};
+    *d = (struct deed){.id = x->id, .action = x->action, .op = x->op};
+    move_call_begin(&d->call, m, drop_call);
     move_plan_id(m, p->epoch, plan);
     (void)snprintf(key, sizeof key, "%s/%u/%s", move_service(m), p->epoch, m->set.names.action[x->action]);
-    move_hold(m);
     rc = actions_run(m->all->actions, m->set.names.action[x->action], &o, deed_done, d);
     if (rc) {
         (void)snprintf(none.text, sizeof none.text, "it could not be begun: %s", err_name(rc));
@@ -98,7 +105,7 @@ void move_do_action(struct move *m, const struct fo_effect *x)
 /* ---- between moves ---- */
 
 struct asking {
-    struct move *m;
+    struct move_call call;
     uint8_t to;
     uint32_t action; /* readiness: index among that service's sections, for the text */
 };
@@ -121,24 +128,44 @@ static struct action_order dry_order(struct move *m, uint8_t to, enum action_op 
                                  .now = loop_wall(m->all->d->loop)};
 }
 
+static struct asking *ask(struct move *m, uint8_t to, uint32_t action)
+{
+    struct asking *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return NULL;
+    a->to = to;
+    a->action = action;
+    move_call_begin(&a->call, m, drop_call);
+    return a;
+}
+
+static void end_asking(struct asking *a)
+{
+    move_call_end(&a->call);
+    free(a);
+}
+
 static void figures_came(void *arg, const struct action_result *r)
 {
     struct asking *a = arg;
-    struct move *m = a->m;
+    struct move *m = a->call.m;
     struct fo_region_facts *f = &m->facts.region[a->to];
     int64_t now = move_now(m);
 
+    if (!move_call_fits(&a->call)) {
+        end_asking(a);
+        return;
+    }
     m->figures_under_way = false;
     (void)snprintf(m->figures_text, sizeof m->figures_text, "%s", r->text);
     if (r->have_lag) { /* no figure leaves the old one to age */
         f->lag_ms = r->lag_ms;
         f->lag_at = now - r->lag_age_ms;
         f->synchronous = r->synchronous;
-        if (!m->gone)
-            watch_database(m->watch, m->fo.record.active, r->receiving ? 0 : INT64_MAX);
+        watch_database(m->watch, m->fo.record.active, r->receiving ? 0 : INT64_MAX);
     }
-    free(a);
-    move_release(m);
+    end_asking(a);
 }
 
 static uint8_t next_target(const struct move *m)
@@ -160,18 +187,14 @@ static void ask_figures(struct move *m, struct mono now)
          mono_sub(now, m->figures_at).ns < span_ms(m->fo.fast ? FIGURES_FAST_MS : FIGURES_MS).ns))
         return;
     m->figures_at = now;
-    a = calloc(1, sizeof *a);
+    a = ask(m, next_target(m), 0);
     if (!a)
         return;
-    *a = (struct asking){.m = m, .to = next_target(m)};
     o = dry_order(m, a->to, ACTION_PROBE, FIGURES_TIMEOUT_MS);
-    move_hold(m);
-    if (actions_run(m->all->actions, m->set.database, &o, figures_came, a) == 0) {
+    if (actions_run(m->all->actions, m->set.database, &o, figures_came, a) == 0)
         m->figures_under_way = true;
-        return;
-    }
-    free(a);
-    move_release(m);
+    else
+        end_asking(a);
 }
 
 /* ---- readiness ---- */
@@ -209,19 +232,18 @@ static bool old_side(const struct move *m, uint32_t action)
 static void precheck_came(void *arg, const struct action_result *r)
 {
     struct asking *a = arg;
-    struct move *m = a->m;
+    struct move *m = a->call.m;
     struct move_readiness *t = &m->ready[a->to];
     fo_reasons stands = blocker_of(r);
 
-    if (!m->gone) {
+    if (move_call_fits(&a->call)) {
         if (!old_side(m, a->action))
             t->blockers |= stands;
         (void)snprintf(t->text[a->action], ACTION_TEXT, "%s", stands ? r->text : "");
         if (--t->left == 0)
             readiness_end(m, a->to);
     }
-    free(a);
-    move_release(m);
+    end_asking(a);
 }
 
 /* Actions first, then gates. */
@@ -232,21 +254,17 @@ static const char *asked_name(const struct move *m, uint8_t i)
 
 static void precheck(struct move *m, uint8_t to, uint8_t i)
 {
-    struct asking *a = calloc(1, sizeof *a);
+    struct asking *a = ask(m, to, i);
     struct action_order o = dry_order(m, to, ACTION_PRECHECK, READY_TIMEOUT_MS);
 
-    if (!a)
+    if (a && actions_run(m->all->actions, asked_name(m, i), &o, precheck_came, a) == 0) {
+        m->ready[to].left++;
         return;
-    *a = (struct asking){.m = m, .to = to, .action = i};
-    move_hold(m);
-    m->ready[to].left++;
-    if (actions_run(m->all->actions, asked_name(m, i), &o, precheck_came, a) == 0)
-        return;
-    m->ready[to].left--;
-    if (!old_side(m, i))
+    }
+    if (!old_side(m, i)) /* what was not asked is not ready */
         m->ready[to].blockers |= FO_BIT(FO_R_ACTION);
-    free(a);
-    move_release(m);
+    if (a)
+        end_asking(a);
 }
 
 /* What stands in the tables alone: a majority that hangs on one region. */
@@ -338,19 +356,42 @@ static void ask_users(struct move *m, struct mono now)
 
 /* ---- facts ---- */
 
+static bool under_way(const struct fo *s)
+{
+    uint8_t status = s->record.status;
+
+    return (s->known && (status == FO_PLAN || status == FO_UNDO_STATUS)) ||
+           ((s->storing || s->unsure) && s->next.status == FO_PLAN);
+}
+
 static uint8_t moving(const struct moves *all, const struct move *but)
 {
     uint8_t n = 0;
 
     for (const struct move *m = all->first; m; m = m->next)
-        n = (uint8_t)(n + (m != but && m->fo.known && m->fo.record.status == FO_PLAN));
+        n = (uint8_t)(n + (m != but && under_way(&m->fo)));
     return n;
+}
+
+static void give_facts(struct move *m)
+{
+    struct fo_event e;
+
+    m->facts.others_moving = moving(m->all, m);
+    m->facts.services = (uint8_t)moves_count(m->all);
+    move_event(m, &e, FO_E_FACTS);
+    e.u.facts = m->facts;
+    (void)move_feed(m, &e);
+}
+
+void move_facts_velocity(struct move *m)
+{
+    if (m->facts_at.ns && moving(m->all, m) != m->facts.others_moving)
+        give_facts(m);
 }
 
 void move_facts_tick(struct move *m, struct mono now)
 {
-    struct fo_event e;
-
     ask_figures(m, now);
     ask_readiness(m, now);
     ask_users(m, now);
@@ -367,10 +408,6 @@ void move_facts_tick(struct move *m, struct mono now)
         }
     }
     m->facts.bad_since = m->bad_since.ms;
-    m->facts.others_moving = moving(m->all, m);
-    m->facts.services = (uint8_t)moves_count(m->all);
     m->facts.in_window = 1;
-    move_event(m, &e, FO_E_FACTS);
-    e.u.facts = m->facts;
-    move_feed(m, &e);
+    give_facts(m);
 }

@@ -50,19 +50,9 @@ static int local_keep(void *arg, struct bytes key, struct bytes value)
     return s->value.full ? ERR_NOMEM : 0;
 }
 
-void moves_local_free(struct moves *all)
-{
-    while (all->local) {
-        struct local_state *s = all->local;
-
-        all->local = s->next;
-        buf_free(&s->value);
-        free(s);
-    }
-}
-
 struct local_call {
-    struct moves *all;
+    struct moves *all; /* NULL: it has ended, nobody waits for this any more */
+    struct local_call *prev, *next;
     struct buf key, value;
     void (*wrote)(void *arg, int code);
     void (*read)(void *arg, int code, struct bytes value);
@@ -77,6 +67,10 @@ static struct local_call *local_call(struct moves *all, struct bytes key, struct
     if (!c)
         return NULL;
     c->all = all;
+    c->next = all->writes;
+    if (c->next)
+        c->next->prev = c;
+    all->writes = c;
     buf_init(&c->key, NULL, 1024);
     buf_init(&c->value, NULL, 1 << 20);
     buf_put(&c->key, key.p, key.n);
@@ -87,6 +81,12 @@ static struct local_call *local_call(struct moves *all, struct bytes key, struct
 
 static void local_call_free(struct local_call *c)
 {
+    if (c->prev)
+        c->prev->next = c->next;
+    else if (c->all)
+        c->all->writes = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
     buf_free(&c->key);
     buf_free(&c->value);
     free(c);
@@ -96,9 +96,10 @@ static void local_wrote(void *arg, int code)
 {
     struct local_call *c = arg;
 
-    if (code == 0) /* what is read is what is durable */
+    if (c->all && code == 0) /* what is read is what is durable */
         code = local_keep(c->all, buf_bytes(&c->key), buf_bytes(&c->value));
-    c->wrote(c->arg, code);
+    if (c->all)
+        c->wrote(c->arg, code);
     local_call_free(c);
 }
 
@@ -123,9 +124,10 @@ static int local_write(void *arg, struct bytes key, struct bytes value,
 static void local_answer(void *arg)
 {
     struct local_call *c = arg;
-    const struct local_state *s = local_find(c->all, buf_bytes(&c->key), false);
+    const struct local_state *s = c->all ? local_find(c->all, buf_bytes(&c->key), false) : NULL;
 
-    c->read(c->arg, 0, s ? buf_bytes(&s->value) : (struct bytes){NULL, 0});
+    if (c->all)
+        c->read(c->arg, 0, s ? buf_bytes(&s->value) : (struct bytes){NULL, 0});
     local_call_free(c);
 }
 
@@ -143,6 +145,31 @@ static int local_read(void *arg, struct bytes key, void (*done)(void *done_arg, 
         return 0;
     local_call_free(c);
     return ERR_NOMEM;
+}
+
+/* The store's answers may come behind the end: they find nobody. */
+static void local_orphan(struct moves *all)
+{
+    struct local_call *next;
+
+    for (struct local_call *c = all->writes; c; c = next) {
+        next = c->next;
+        c->all = NULL;
+        c->prev = c->next = NULL;
+    }
+    all->writes = NULL;
+}
+
+void moves_local_free(struct moves *all)
+{
+    local_orphan(all);
+    while (all->local) {
+        struct local_state *s = all->local;
+
+        all->local = s->next;
+        buf_free(&s->value);
+        free(s);
+    }
 }
 
 /* ---- opening ---- */
@@ -215,7 +242,7 @@ static void lease_event(struct move *m, const struct authority_answer *a, uint8_
     e.u.lease.token = a->token;
     e.u.lease.sent = ms_of(a->sent);
     e.u.lease.resigned = a->resigned;
-    move_feed(m, &e);
+    (void)move_feed(m, &e);
     move_release(m);
 }
 
@@ -226,16 +253,33 @@ static void acquired(void *arg, const struct authority_answer *a)
     if (a->outcome == AUTHORITY_OK) {
         (void)snprintf(m->holder, sizeof m->holder, "%.62s %.62s", m->all->voter, m->all->d->host);
         m->head_known = false; /* another one has written meanwhile */
+        m->read_from = clock_mono();
     }
     lease_event(m, a, FO_LEASE_GRANTED);
+}
+
+static void newer(struct move *m, struct mono began)
+{
+    if (mono_before(m->read_began, began))
+        m->read_began = began;
+}
+
+/* While the lease is ours the record is ours alone to change: what was read, or committed, under this token is current as long
+ * as no commit is open and none is of unknown outcome. */
+static bool current(const struct move *m, const struct authority_answer *a)
+{
+    const struct fo *s = &m->fo;
+
+    return s->leading && s->known && !s->reading && !s->storing && !s->unsure && !m->unreadable &&
+           fencing_cmp(a->token, s->token) == 0;
 }
 
 static void kept(void *arg, const struct authority_answer *a)
 {
     struct move *m = arg;
 
-    if (a->outcome == AUTHORITY_OK) /* the record is ours alone to change: what we know of it is current */
-        m->read_began = a->sent;
+    if (a->outcome == AUTHORITY_OK && current(m, a))
+        newer(m, a->sent);
     lease_event(m, a, FO_LEASE_KEPT);
 }
 
@@ -263,6 +307,14 @@ static void have_read(void *arg, const struct authority_answer *a)
     struct err err = {0};
 
     note_away(m, a);
+    if (a->outcome == AUTHORITY_OK && mono_before(a->sent, m->read_from) && !m->gone) {
+        /* begun before the lease was ours, or before a commit whose outcome is to be found out */
+        move_do_lease(m, FO_DO_READ);
+        move_release(m);
+        return;
+    }
+    if (a->outcome == AUTHORITY_OK && a->token.rev == 0)
+        m->holder[0] = 0;
     move_event(m, &e, FO_E_RECORD);
     e.u.record.known = a->known;
     e.u.record.rev = a->rev;
@@ -271,14 +323,15 @@ static void have_read(void *arg, const struct authority_answer *a)
         unreadable(m, &err);
     } else if (a->outcome == AUTHORITY_OK) {
         m->unreadable = false;
-        m->read_began = a->sent;
-        move_feed(m, &e);
+        (void)move_feed(m, &e);
+        if (m->fo.known && !m->fo.storing && m->fo.rev == a->rev) /* the core has taken it */
+            newer(m, a->sent);
         move_release(m);
         return;
     }
     move_event(m, &e, FO_E_LEASE); /* nothing is known */
     e.u.lease.what = FO_LEASE_ERROR;
-    move_feed(m, &e);
+    (void)move_feed(m, &e);
     move_release(m);
 }
 
@@ -313,7 +366,7 @@ void move_do_lease(struct move *m, uint8_t kind)
 /* ---- commits ---- */
 
 struct commit {
-    struct move *m;
+    struct move_call call;
     uint64_t id, seen;
     struct fencing token;
     struct fo_journal_line line; /* what is said of it; its number comes when the line before is known */
@@ -321,14 +374,23 @@ struct commit {
     struct buf record, text;
 };
 
+static void commit_drop(struct move_call *call)
+{
+    struct commit *c = (struct commit *)call;
+
+    buf_free(&c->record);
+    buf_free(&c->text);
+    free(c);
+}
+
 static void keep_line(struct commit *c)
 {
-    struct decide *d = c->m->all->d;
+    struct decide *d = c->call.m->all->d;
     struct batch *b = c->text.len ? batch_new(d) : NULL;
 
     if (!b)
         return;
-    orders_line(&b->orders, "failover", bytes_of(move_service(c->m)), loop_wall(d->loop),
+    orders_line(&b->orders, "failover", bytes_of(move_service(c->call.m)), loop_wall(d->loop),
                 buf_bytes(&c->text));
     batch_give(b);
 }
@@ -340,7 +402,7 @@ static void commit_end(struct commit *c, const struct authority_answer *a)
                                    [AUTHORITY_LOST] = FO_STORED_LOST,
                                    [AUTHORITY_CONFLICT] = FO_STORED_CONFLICT,
                                    [AUTHORITY_AWAY] = FO_STORED_UNKNOWN};
-    struct move *m = c->m;
+    struct move *m = c->call.m;
     struct fo_event e;
 
     note_away(m, a);
@@ -348,16 +410,16 @@ static void commit_end(struct commit *c, const struct authority_answer *a)
     if (m->head_known) {
         m->head = c->head;
         keep_line(c); /* in this store too */
+    } else {
+        m->read_from = clock_mono(); /* what became of it tells only a reading from now on */
     }
     move_event(m, &e, FO_E_STORED);
     e.u.stored.what = what[a->outcome];
     e.u.stored.rev = a->rev;
     e.u.stored.id = c->id;
-    buf_free(&c->record);
-    buf_free(&c->text);
-    free(c);
-    move_feed(m, &e);
-    move_release(m);
+    (void)move_feed(m, &e);
+    move_call_end(&c->call);
+    commit_drop(&c->call);
 }
 
 static void committed(void *arg, const struct authority_answer *a)
@@ -375,11 +437,13 @@ static void commit_away(struct commit *c, const char *why)
 
 static void commit_now(struct commit *c)
 {
-    struct move *m = c->m;
+    struct move *m = c->call.m;
 
     c->head = m->head;
-    if (fo_journal_write(&c->line, &c->head, &c->text) != 0)
-        buf_clear(&c->text);
+    if (fo_journal_write(&c->line, &c->head, &c->text) != 0) { /* nothing is committed without its line */
+        commit_away(c, "the journal's line could not be written down");
+        return;
+    }
     if (authority_store(m->all->authority, move_service(m), c->token, c->seen, buf_bytes(&c->record),
                         buf_bytes(&c->text), committed, c) != 0)
         commit_away(c, "no memory, or a commit is under way");
@@ -389,7 +453,7 @@ static void commit_now(struct commit *c)
 static void have_head(void *arg, struct bytes line, int code)
 {
     struct commit *c = arg;
-    struct move *m = c->m;
+    struct move *m = c->call.m;
     struct fo_journal_line l;
     struct err e = {0};
 
@@ -419,11 +483,10 @@ void move_do_store(struct move *m, const struct fo_effect *x)
         m->lost_events++;
         return;
     }
-    c->m = m;
+    move_call_begin(&c->call, m, commit_drop);
     c->id = x->id;
     c->token = m->fo.token;
     c->seen = m->fo.rev;
-    move_hold(m);
     buf_init(&c->record, NULL, STORE_ROOM);
     buf_init(&c->text, NULL, FO_JOURNAL_LINE);
     move_line(m, x, &c->line);

@@ -406,9 +406,13 @@ static int order_failover(struct desk *d, struct fo_order *o)
 
 int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const char *holder)
 {
-    cJSON *o = cJSON_CreateObject();
+    cJSON *o;
     int rc;
 
+    if (code == MOVES_UNKNOWN)
+        return desk_error(d, 504, "unknown",
+                          "nobody knows whether it was committed: look at sbctl failover status %s", d->part);
+    o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "done", code == 0);
     cJSON_AddStringToObject(o, "service", d->part);
     if (code) {

@@ -151,6 +151,11 @@ struct drill_order {
     enum drill_want what;
 };
 
+static void order_who(const struct move_drill *x, char out[FO_WHO])
+{
+    (void)snprintf(out, FO_WHO, "drill %.50s", x->set.name);
+}
+
 static struct move_drill *drill_of(struct moves *all, const char *name)
 {
     struct move_drill *x = all->drills;
@@ -158,6 +163,17 @@ static struct move_drill *drill_of(struct moves *all, const char *name)
     while (x && strcmp(x->set.name, name) != 0)
         x = x->next;
     return x;
+}
+
+/* An order of which nobody knows whether it was committed: the record says whether its plan has begun. */
+static uint16_t found_out(const struct move_drill *x, const struct move *m)
+{
+    const struct fo_plan *p = &m->fo.record.plan;
+    char who[FO_WHO];
+
+    order_who(x, who);
+    return m->fo.known && p->kind == FO_DRILL && p->ended == 0 && strcmp(p->who, who) == 0 ? FO_R_NONE
+                                                                                           : FO_R_STORE;
 }
 
 static void answered(void *arg, uint16_t code, fo_reasons reasons, const char *holder)
@@ -171,7 +187,9 @@ static void answered(void *arg, uint16_t code, fo_reasons reasons, const char *h
     if (m) {
         struct drill_view v = view_of(x, m);
 
-        drill_answered(&x->run, o->what, code, &v);
+        drill_answered(&x->run, o->what, code == MOVES_UNKNOWN ? found_out(x, m) : code, &v);
+    } else if (x) {
+        x->run.waiting = false;
     }
     free(o);
 }
@@ -195,7 +213,7 @@ static void give_order(struct move_drill *x, const struct move *m, enum drill_wa
     o->all = x->all;
     o->what = what;
     (void)snprintf(o->name, sizeof o->name, "%s", x->set.name);
-    (void)snprintf(order.who, sizeof order.who, "drill %.50s", x->set.name);
+    order_who(x, order.who);
     (void)snprintf(order.why, sizeof order.why, "%s", *x->why ? x->why : "a drill that is due");
     x->run.waiting = true;
     if (moves_order(x->all, move_service(m), &order, answered, o) != 0) {
@@ -231,7 +249,7 @@ static void tick(struct move_drill *x, struct move *m, struct wall from, struct 
 
     if (idle && from.ms && m->fo.leading && drill_due(&x->set, from, now))
         begin(x, m, "schedule", "");
-    if (x->run.phase == DRILL_IDLE)
+    if (x->run.phase == DRILL_IDLE || (x->run.phase == DRILL_ENDED && x->told))
         return;
     v = view_of(x, m);
     was = x->run.phase;
@@ -244,8 +262,8 @@ static void tick(struct move_drill *x, struct move *m, struct wall from, struct 
         ended(x, m);
 }
 
-/* What was under way when this process ended the last time. */
-static void tell_lost(struct move_drill *x)
+/* What was under way when this process ended the last time, or when a reload took the drill away. */
+static void tell_lost(struct move_drill *x, const char *why)
 {
     x->was_running = false;
     x->run = (struct drill_run){.phase = DRILL_ENDED,
@@ -257,8 +275,7 @@ static void tell_lost(struct move_drill *x)
                                 .began_wall = loop_wall(x->all->d->loop).ms,
                                 .ended_wall = loop_wall(x->all->d->loop).ms};
     (void)snprintf(x->run.text, sizeof x->run.text,
-                   "this aggregator was restarted in the middle of it; where the service is, sbctl failover "
-                   "status says");
+                   "%s in the middle of it; where the service is, sbctl failover status says", why);
     ended(x, NULL);
 }
 
@@ -276,7 +293,7 @@ void moves_drills_tick(struct moves *all, struct mono now)
         struct move *m = moves_of(all, x->set.service);
 
         if (x->was_running)
-            tell_lost(x);
+            tell_lost(x, "this aggregator was restarted");
         if (m && m->fo.known)
             tick(x, m, from, wall);
     }
@@ -296,20 +313,32 @@ static int was_running(void *arg, struct bytes key, struct bytes value)
     return 0;
 }
 
+static struct move_drill *take_drill(struct move_drill **list, const char *name)
+{
+    struct move_drill *x;
+
+    while (*list && strcmp((*list)->set.name, name) != 0)
+        list = &(*list)->next;
+    x = *list;
+    if (x)
+        *list = x->next;
+    return x;
+}
+
 int moves_drills_load(struct moves *all, const struct config *c, bool first, struct err *e)
 {
     struct move_drill *old = all->drills, *next;
     const struct section *s;
+    int rc = 0;
 
     all->drills = NULL;
     for (size_t i = 0; (s = config_named(c, "drill", i)) != NULL; i++) {
-        struct move_drill *x = calloc(1, sizeof *x);
+        struct move_drill *x = take_drill(&old, section_label(s));
 
-        if (!x)
-            return err_set(e, ERR_NOMEM, "no memory");
-        for (const struct move_drill *o = old; o; o = o->next) {
-            if (strcmp(o->set.name, section_label(s)) == 0)
-                *x = *o; /* a run under way goes on */
+        x = x ? x : calloc(1, sizeof *x);
+        if (!x) {
+            rc = err_set(e, ERR_NOMEM, "no memory");
+            continue;
         }
         x->all = all;
         drill_settings(s, zones_find, all->d->p.zones, &x->set);
@@ -318,8 +347,12 @@ int moves_drills_load(struct moves *all, const struct config *c, bool first, str
     }
     for (; old; old = next) {
         next = old->next;
+        if (old->run.phase != DRILL_IDLE && old->run.phase != DRILL_ENDED)
+            tell_lost(old, "the configuration does not know it any more, and was loaded");
         free(old);
     }
+    if (rc)
+        return rc;
     return first ? control_load(all->d->control, "drilling", was_running, all, e) : 0;
 }
 

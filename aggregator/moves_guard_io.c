@@ -54,17 +54,21 @@ void move_guards_tick(struct move *m)
             mono_sub(now, g->at).ns > span_s(REPORT_AGE_S).ns)
             return;
     }
-    m->told_fenced = epoch;
     move_event(m, &e, FO_E_FENCED);
     e.u.fenced.region = p->from;
     e.u.fenced.epoch = epoch;
-    move_feed(m, &e);
+    if (move_feed(m, &e))
+        m->told_fenced = epoch;
 }
 
-/* Whether this aggregator is in the middle of taking that region's place: then it promises nothing. */
+/* Whether this aggregator is in the middle of taking that region's place, or may be (a commit of which nobody knows whether
+ * it was done): then it promises nothing. */
 static bool acting(const struct move *m)
 {
-    return m->fo.known && m->fo.record.status != FO_STEADY_STATUS && m->fo.record.status != FO_HOLD_STATUS;
+    uint8_t status = m->fo.record.status;
+
+    return m->fo.storing || m->fo.unsure ||
+           (m->fo.known && status != FO_STEADY_STATUS && status != FO_HOLD_STATUS);
 }
 
 static void promise(struct move *m, struct guard_answer *a)
@@ -78,7 +82,10 @@ static void promise(struct move *m, struct guard_answer *a)
     }
     move_event(m, &e, FO_E_PROMISED);
     e.u.promised.until = e.now + m->set.core.t.serving;
-    move_feed(m, &e);
+    if (!move_feed(m, &e) || m->fo.promised_until < e.u.promised.until) {
+        (void)snprintf(a->why, sizeof a->why, "too much is under way here to promise anything");
+        return;
+    }
     a->promise_ms = m->set.core.t.serving;
     (void)snprintf(a->why, sizeof a->why, "the authority is away; nobody is moved from here meanwhile");
 }
@@ -86,8 +93,8 @@ static void promise(struct move *m, struct guard_answer *a)
 static void answer(struct move *m, uint8_t region, struct guard_answer *a)
 {
     const struct fo_record *r = &m->fo.record;
-    int64_t age =
-        m->read_began.ns ? span_to_ms(mono_sub(loop_mono(m->all->d->loop), m->read_began)) : INT64_MAX;
+    /* by the clock itself: the turn's own time stands still while the turn is long */
+    int64_t age = m->read_began.ns ? span_to_ms(mono_sub(clock_mono(), m->read_began)) : INT64_MAX;
 
     a->lease_ms = m->set.core.t.serving;
     a->epoch = r->epoch;

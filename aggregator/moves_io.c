@@ -9,7 +9,7 @@
 
 #include "aggregator/peers.h"
 
-enum { IDLE_MS = 1000 };
+enum { IDLE_MS = 1000, ORDER_MOST_S = 30 };
 
 /* ---- small things ---- */
 
@@ -56,10 +56,49 @@ static void move_free(struct move *m)
     free(m);
 }
 
+static void unlink_leaving(struct move *m)
+{
+    struct move **at = &m->all->leaving;
+
+    while (*at && *at != m)
+        at = &(*at)->next;
+    if (*at)
+        *at = m->next;
+}
+
 void move_release(struct move *m)
 {
-    if (--m->refs == 0 && m->gone)
-        move_free(m);
+    if (--m->refs > 0 || !m->gone)
+        return;
+    unlink_leaving(m);
+    move_free(m);
+}
+
+void move_call_begin(struct move_call *c, struct move *m, void (*drop)(struct move_call *c))
+{
+    struct moves *all = m->all;
+
+    *c = (struct move_call){.next = all->calls, .m = m, .shape = m->shape, .drop = drop};
+    if (all->calls)
+        all->calls->prev = c;
+    all->calls = c;
+    move_hold(m);
+}
+
+void move_call_end(struct move_call *c)
+{
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->m->all->calls = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    move_release(c->m);
+}
+
+bool move_call_fits(const struct move_call *c)
+{
+    return !c->m->gone && c->shape == c->m->shape;
 }
 
 /* ---- effects ---- */
@@ -104,19 +143,10 @@ static void carry_out_one(struct move *m, const struct fo_effect *x)
     }
 }
 
-void move_feed(struct move *m, const struct fo_event *e)
+static void drain(struct move *m)
 {
     struct fo_effects out;
 
-    if (m->gone)
-        return;
-    if (m->queued == MOVE_QUEUE) { /* the core asks again after its own time-outs */
-        m->lost_events++;
-        return;
-    }
-    m->queue[(m->first + m->queued++) % MOVE_QUEUE] = *e;
-    if (m->draining)
-        return;
     m->draining = true;
     move_hold(m);
     while (m->queued && !m->gone) {
@@ -136,6 +166,23 @@ void move_feed(struct move *m, const struct fo_event *e)
     if (!m->gone)
         move_public_note(m);
     move_release(m);
+}
+
+bool move_feed(struct move *m, const struct fo_event *e)
+{
+    if (m->gone)
+        return false;
+    if (!m->draining &&
+        e->kind != FO_E_FACTS) /* several services that one outage hits must not all begin at once */
+        move_facts_velocity(m);
+    if (m->queued == MOVE_QUEUE) { /* the core asks again after its own time-outs */
+        m->lost_events++;
+        return false;
+    }
+    m->queue[(m->first + m->queued++) % MOVE_QUEUE] = *e;
+    if (!m->draining)
+        drain(m);
+    return true;
 }
 
 /* ---- evidence ---- */
@@ -159,7 +206,7 @@ static void own_vote(void *arg, const struct fo_vote *v)
     move_event(m, &e, FO_E_VOTE);
     e.u.vote = *v;
     e.u.vote.voter = m->set.core.self;
-    move_feed(m, &e);
+    (void)move_feed(m, &e);
 }
 
 void moves_noticed(struct moves *all)
@@ -169,11 +216,26 @@ void moves_noticed(struct moves *all)
     for (struct move *m = all->first; m; m = m->next) {
         watch_tilt(m->watch);
         move_event(m, &e, FO_E_ANOMALY);
-        move_feed(m, &e);
+        (void)move_feed(m, &e);
     }
 }
 
 /* ---- ticks ---- */
+
+/* What the core owes and does not say (its commit hangs, an event was lost): whoever waits is told so. */
+static void end_waiting(struct move *m, struct mono now)
+{
+    for (size_t i = 0; i < MOVE_WAITING; i++) {
+        struct move_waiting w = m->waiting[i];
+
+        if (!w.done || mono_before(now, w.until))
+            continue;
+        m->waiting[i] = (struct move_waiting){.id = 0};
+        LOG(m->all->d->log, LOG_WARN, "failover", "nobody knows whether an order was committed",
+            kv_s("service", move_service(m)));
+        w.done(w.arg, MOVES_UNKNOWN, 0, m->holder);
+    }
+}
 
 void moves_tick(struct moves *all, struct mono now)
 {
@@ -184,11 +246,12 @@ void moves_tick(struct moves *all, struct mono now)
 
         move_facts_tick(m, now);
         move_guards_tick(m);
+        end_waiting(m, now);
         if (idle && m->stepped.ns && mono_sub(now, m->stepped).ns < span_ms(IDLE_MS - TICK_MS / 2).ns)
             continue;
         m->stepped = now;
         move_event(m, &e, FO_E_TICK);
-        move_feed(m, &e);
+        (void)move_feed(m, &e);
     }
 }
 
@@ -205,11 +268,17 @@ int moves_order(struct moves *all, const char *service, struct fo_order *order, 
         if (m->waiting[i].done)
             continue;
         order->id = ++m->order_ids;
-        m->waiting[i] = (struct move_waiting){.id = order->id, .done = done, .arg = arg};
+        m->waiting[i] =
+            (struct move_waiting){.id = order->id,
+                                  .done = done,
+                                  .arg = arg,
+                                  .until = mono_add(loop_mono(all->d->loop), span_s(ORDER_MOST_S))};
         move_event(m, &e, FO_E_COMMAND);
         e.u.order = *order;
-        move_feed(m, &e);
-        return 0;
+        if (move_feed(m, &e))
+            return 0;
+        m->waiting[i] = (struct move_waiting){.id = 0};
+        break;
     }
     return ERR_LIMIT;
 }
@@ -306,6 +375,18 @@ int moves_open(struct decide *d, const struct config *c, struct moves **out, str
     return 0;
 }
 
+/* Their orders may have been committed: the core that knew it is no more. */
+static void answer_all(struct move *m)
+{
+    for (size_t i = 0; i < MOVE_WAITING; i++) {
+        struct move_waiting w = m->waiting[i];
+
+        m->waiting[i] = (struct move_waiting){.id = 0};
+        if (w.done)
+            w.done(w.arg, MOVES_UNKNOWN, 0, m->holder);
+    }
+}
+
 void moves_close(struct moves **mp)
 {
     struct moves *all = *mp;
@@ -315,14 +396,23 @@ void moves_close(struct moves **mp)
     peers_hook(all->d, &(struct peer_hooks){.arg = NULL});
     actions_close(&all->actions);
     authority_close(&all->authority);
+    while (all->calls) {
+        struct move_call *c = all->calls;
+
+        move_call_end(c);
+        c->drop(c);
+    }
     while (all->first) {
         struct move *m = all->first;
 
         all->first = m->next;
-        for (size_t i = 0; i < MOVE_WAITING; i++) {
-            if (m->waiting[i].done)
-                m->waiting[i].done(m->waiting[i].arg, FO_R_LEASE, FO_BIT(FO_R_LEASE), "");
-        }
+        answer_all(m);
+        move_free(m);
+    }
+    while (all->leaving) {
+        struct move *m = all->leaving;
+
+        all->leaving = m->next;
         move_free(m);
     }
     canaries_free(&all->canaries);
@@ -390,15 +480,46 @@ static bool renew_watch(struct move *m)
     return true;
 }
 
+static bool same_guards(const struct fo_settings *a, const struct fo_settings *b)
+{
+    bool same = a->n_guards == b->n_guards;
+
+    for (int i = 0; same && i < a->n_guards; i++)
+        same = a->guard[i].region == b->guard[i].region && strcmp(a->guard[i].name, b->guard[i].name) == 0;
+    return same;
+}
+
+/* Indices mean something else: all that hangs on them is forgotten, and the record is read anew. Numbers of questions go on,
+ * so that no late answer fits a new question. */
+static void begin_anew(struct move *m)
+{
+    uint64_t ids = m->fo.ids;
+
+    move_unsay(m);
+    fo_init(&m->fo, &m->set.core, move_now(m), m->all->d->p.seed ^ m->all->boot);
+    m->fo.ids = ids;
+    m->shape++;
+    m->first = m->queued = 0;
+    memset(m->guard, 0, sizeof m->guard);
+    memset(&m->facts, 0, sizeof m->facts);
+    memset(m->ready, 0, sizeof m->ready);
+    m->facts_at = m->figures_at = m->ready_at = m->users_at = m->read_began = (struct mono){0};
+    m->figures_under_way = false;
+    m->figures_text[0] = 0;
+    m->bad_since = (struct wall){0};
+    m->told_fenced = 0;
+    answer_all(m);
+}
+
 static void reload_one(struct move *m, const struct config *c, const struct section *s)
 {
     struct fo_settings old = m->set;
 
     failover_settings(c, s, &m->set);
-    if (!same_shape(&old, &m->set)) { /* indices mean something else: begin anew, from the record */
-        fo_init(&m->fo, &m->set.core, move_now(m), m->all->d->p.seed ^ m->all->boot);
+    if (!same_shape(&old, &m->set))
+        begin_anew(m);
+    if (!same_guards(&old, &m->set))
         memset(m->guard, 0, sizeof m->guard);
-    }
     if (!watch_fits(m->watch, &m->set))
         (void)renew_watch(m);
 }
@@ -406,13 +527,12 @@ static void reload_one(struct move *m, const struct config *c, const struct sect
 static void drop_service(struct move *m)
 {
     move_hold(m);
+    move_unsay(m);
     m->gone = true;
     watch_free(&m->watch);
-    for (size_t i = 0; i < MOVE_WAITING; i++) {
-        if (m->waiting[i].done)
-            m->waiting[i].done(m->waiting[i].arg, FO_R_LEASE, FO_BIT(FO_R_LEASE), "");
-        m->waiting[i].done = NULL;
-    }
+    answer_all(m);
+    m->next = m->all->leaving;
+    m->all->leaving = m;
     move_release(m);
 }
 

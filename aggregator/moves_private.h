@@ -11,7 +11,7 @@
 #include "aggregator/moves.h"
 #include "aggregator/watch.h"
 
-enum { MOVE_QUEUE = 24, MOVE_WAITING = 16, MOVE_HOLDER = 128, MOVE_LINE = 4096 };
+enum { MOVE_QUEUE = 48, MOVE_WAITING = 16, MOVE_HOLDER = 128, MOVE_LINE = 4096 };
 
 struct move_guard { /* as last heard, by whomever */
     uint32_t fenced_epoch;
@@ -23,6 +23,16 @@ struct move_waiting { /* an operator's order under way */
     uint64_t id;
     moves_done done;
     void *arg;
+    struct mono until; /* then nobody knows what became of it */
+};
+
+/* Something asked on behalf of a service and not answered yet: first member of what the answer needs. What is still under
+ * way when all ends is dropped, since answers that are outstanding then never come. */
+struct move_call {
+    struct move_call *prev, *next;
+    struct move *m;
+    uint32_t shape; /* as it was: after a reload that changed what indices mean the answer is of no use */
+    void (*drop)(struct move_call *c);
 };
 
 struct move_readiness { /* of one target region */
@@ -36,8 +46,9 @@ struct move_readiness { /* of one target region */
 struct move {
     struct move *next;
     struct moves *all;
-    uint32_t refs; /* calls under way that hold it */
-    bool gone;     /* taken out by a reload */
+    uint32_t refs;  /* calls under way that hold it */
+    bool gone;      /* taken out by a reload */
+    uint32_t shape; /* grows when a reload changes what indices mean */
     struct fo_settings set;
     struct fo fo;
     struct watch *watch;
@@ -61,7 +72,8 @@ struct move {
     /* authority */
     char holder[MOVE_HOLDER], away[200];
     struct mono read_began,
-        away_since;              /* newest good reading; since when the authority is away, 0: it is not */
+        away_since;              /* the record held here is not older; the authority is away, 0: it is not */
+    struct mono read_from;       /* a reading that began before this one has not seen what has to be seen */
     bool unreadable;             /* the record cannot be read by this program */
     struct fo_journal_head head; /* of the journal, as committed */
     bool head_known;
@@ -88,14 +100,16 @@ struct moves {
     struct decide *d;
     struct move_drill *drills;
     struct mono drills_at;
-    struct wall drills_looked; /* up to here nothing is due any more */
-    struct move *first;
+    struct wall drills_looked;    /* up to here nothing is due any more */
+    struct move *first, *leaving; /* leaving: gone, and held by calls under way */
+    struct move_call *calls;
     struct authority *authority;
     struct actions *actions;
     char voter[FO_NAME];
     uint64_t boot;
     /* the local store's states, as last written */
     struct local_state *local;
+    struct local_call *writes;                /* under way */
     struct canaries *canaries, *retired;      /* retired: still used by a watch that could not be made anew */
     char canary_urls[VOTE_CANARIES * FO_URL]; /* that they ask */
     uint64_t strange_votes;
@@ -104,11 +118,14 @@ struct moves {
 /* ---- moves_io.c ---- */
 int64_t move_now(const struct move *m);
 void move_event(const struct move *m, struct fo_event *e, uint8_t kind); /* zeroed, with the times of now */
-void move_feed(struct move *m, const struct fo_event *e);
+bool move_feed(struct move *m, const struct fo_event *e);                /* false: it is lost, and counted */
 struct move *moves_of(const struct moves *all, const char *service);
 const char *move_service(const struct move *m);
 void move_hold(struct move *m);
 void move_release(struct move *m); /* the last one frees a service that is gone */
+void move_call_begin(struct move_call *c, struct move *m, void (*drop)(struct move_call *c));
+void move_call_end(struct move_call *c); /* before its memory is freed; it may free the service */
+bool move_call_fits(const struct move_call *c);
 
 /* ---- moves_authority_io.c ---- */
 int moves_authority_open(struct moves *all, const struct config *c, struct err *e);
@@ -119,10 +136,12 @@ void move_do_store(struct move *m, const struct fo_effect *x);
 /* ---- moves_actions_io.c ---- */
 void move_do_action(struct move *m, const struct fo_effect *x);
 void move_facts_tick(struct move *m, struct mono now); /* figures, readiness, users: FO_E_FACTS */
+void move_facts_velocity(struct move *m);              /* at once, when another service has begun or ended */
 
 /* ---- moves_say_io.c ---- */
 void move_do_tell(struct move *m, const struct fo_effect *x);
 void move_do_page(struct move *m, const struct fo_effect *x);
+void move_unsay(struct move *m); /* a state and pages that nobody takes back any more */
 /* The journal's line of what is being committed; the core's `next` against its `record`. */
 void move_line(struct move *m, const struct fo_effect *x, struct fo_journal_line *out);
 /* The plan's id: "app-7", of [a-z0-9-]. */

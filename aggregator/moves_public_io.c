@@ -72,6 +72,15 @@ static void keep(struct move *m, const struct public_answer *a)
     batch_give(b);
 }
 
+/* Of one epoch: a plan sends users to its target once, and nobody back. The record of before that, read again from a store
+ * that was restored, is an older one. */
+static bool older(const struct fo_record *r, const struct public_answer *a)
+{
+    const struct fo_plan *p = &r->plan;
+
+    return p->epoch == r->epoch && r->active == p->from && a->off == (p->to != 0);
+}
+
 void move_public_note(struct move *m)
 {
     struct decide *d = m->all->d;
@@ -83,7 +92,7 @@ void move_public_note(struct move *m)
         return;
     (void)pthread_mutex_lock(&d->public_lock);
     a = make(d, move_service(m));
-    if (a && r->epoch >= a->epoch && (!a->known || r->epoch != a->epoch || off != a->off)) {
+    if (a && (!a->known || r->epoch > a->epoch || (r->epoch == a->epoch && off != a->off && !older(r, a)))) {
         a->epoch = r->epoch;
         a->off = off;
         a->known = changed = true;

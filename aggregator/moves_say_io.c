@@ -123,6 +123,17 @@ void move_do_page(struct move *m, const struct fo_effect *x)
     m->all->d->gained = true;
 }
 
+void move_unsay(struct move *m)
+{
+    own_fact(m, "securebase_failover_state", "state", fo_state_name(m->fo.state), 0);
+    for (uint8_t level = FO_PAGE_WARNING; level <= FO_PAGE_CRITICAL; level++) {
+        if (m->page[level])
+            own_fact(m, "securebase_failover_page", "severity", page_name(level), 0);
+        m->page[level] = 0;
+    }
+    m->all->d->gained = true;
+}
+
 /* ---- the journal ---- */
 
 void move_plan_id(const struct move *m, uint32_t epoch, char out[FO_NAME])

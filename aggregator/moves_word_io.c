@@ -88,7 +88,7 @@ static void hear(struct move *m, const struct fo_word *w, const struct fo_word_s
         e.u.vote.voter == m->set.core.self)
         m->all->strange_votes += s->voting;
     else
-        move_feed(m, &e);
+        (void)move_feed(m, &e);
 }
 
 static void heard(void *arg, const char *peer, const char *region, uint8_t nth, const struct fo_word *w)

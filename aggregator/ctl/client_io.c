@@ -110,7 +110,8 @@ int ctl_send(struct ctl *c, const char *method, const char *path, const char *js
                              .n_headers = *c->authorization ? 2 : 1,
                              .body = json,
                              .body_len = json ? strlen(json) : 0,
-                             .timeout = span_s(15),
+                             .timeout =
+                                 span_s(strcmp(method, "GET") == 0 ? 15 : 45), /* an order waits 30 s */
                              .max_answer = ANSWER_MOST,
                              .unix_socket = c->o->url ? NULL : c->o->socket};
     struct buf url;
