@@ -161,10 +161,15 @@ bool when_still_so(struct fo_turn *t)
     return fo_quiet(t) && status(t) == FO_PLAN && (t->s->record.plan.fenced != 0 || !t->c->fence_required) &&
            t->s->record.plan.fenced_at != 0 && fo_last_look(t) == 0;
 }
+/* What passes by itself (a jump of our clock, a promise, a moment without the store) is waited for as long as for a fence. */
 bool when_not_so(struct fo_turn *t)
 {
-    return fo_quiet(t) && status(t) == FO_PLAN && t->s->record.plan.fenced_at != 0 && fo_last_look(t) != 0 &&
-           stayed(t, t->c->t.confirm);
+    const fo_reasons moments =
+        FO_BIT(FO_R_LEASE) | FO_BIT(FO_R_STORE) | FO_BIT(FO_R_TILT) | FO_BIT(FO_R_PROMISED);
+    fo_reasons r = fo_last_look(t);
+
+    return fo_quiet(t) && status(t) == FO_PLAN && t->s->record.plan.fenced_at != 0 && r != 0 &&
+           stayed(t, (r & ~moments) != 0 ? t->c->t.confirm : t->c->t.fence);
 }
 void then_undo_look(struct fo_turn *t)
 {

@@ -453,6 +453,27 @@ static void tilt_in_a_plan_begins_nothing(void **state)
     free(w);
 }
 
+/* A clock that jumps at the last look holds the move up; it does not take it back. */
+static void tilt_at_the_last_look(void **state)
+{
+    struct rig *w = rig_steady();
+    struct fo_event e;
+
+    (void)state;
+    w->guards_fence = false;
+    w->facts.writes_stopped_at = w->now;
+    w->verdict[EAST] = FO_DOWN;
+    assert_true(rig_until(w, FO_S_FENCE, 30000));
+    rig_run(w, 31000);
+    e = rig_make(w, FO_E_ANOMALY);
+    rig_event(w, &e);
+    assert_true(rig_until(w, FO_S_LASTLOOK, 5000));
+    rig_run(w, 20000);
+    assert_int_equal(w->s.state, FO_S_LASTLOOK);
+    assert_true(rig_until(w, FO_S_VALIDATE, 15000));
+    free(w);
+}
+
 static void promised_guards_are_safe(void **state)
 {
     struct rig *w = rig_steady();
@@ -515,6 +536,7 @@ int main(void)
         cmocka_unit_test(gray_clears),
         cmocka_unit_test(tilt),
         cmocka_unit_test(tilt_in_a_plan_begins_nothing),
+        cmocka_unit_test(tilt_at_the_last_look),
         cmocka_unit_test(promised_guards_are_safe),
         cmocka_unit_test(down_again_in_hold),
     };
