@@ -7,6 +7,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/map.h"
+#include "common/wire/wire.h"
 
 enum { SELECTIONS_MOST = 4096, BY_MOST = 32, NAME_MOST = 256, TEXT_MOST = 20000 };
 
@@ -51,22 +52,11 @@ void selections_free(struct selections **sp)
     *sp = NULL;
 }
 
-/* Agents ship these families, and some that begin like ours; whatever else begins with "securebase_" this
+/* Agents ship some families that begin like ours (the decoder knows which); whatever else begins with "securebase_" this
  * process makes itself. */
 static bool made_here(const char *metric)
 {
-    static const char *const shipped[] = {"agent_", "host_", "app_", "probe_", "cgroup_"};
-    const char *rest = metric + strlen("securebase_");
-
-    if (strncmp(metric, "securebase_", strlen("securebase_")) != 0)
-        return false;
-    if (strcmp(rest, "agent_up") == 0)
-        return true;
-    for (size_t i = 0; i < sizeof shipped / sizeof *shipped; i++) {
-        if (strncmp(rest, shipped[i], strlen(shipped[i])) == 0)
-            return false;
-    }
-    return true;
+    return strcmp(metric, "securebase_agent_up") == 0 || !wire_metric_prefix_ok(metric, strlen(metric));
 }
 
 static bool name_good(const char *name, bool colon)

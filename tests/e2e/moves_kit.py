@@ -151,6 +151,30 @@ class Outside:
         ]
 
 
+LAG = """#!/bin/sh
+cat > /dev/null
+echo '{"class": "ok", "text": "follows", "lag_ms": 0, "lag_age_ms": 0, "receiving": true}'
+"""
+
+
+def everything(outside, agent="web-1"):
+    """Sections of an aggregator at home (voter east, region us-east-1) with all that there is of failover: actions, the guard
+    `app` on an agent, a lag that is read, a canary, drills."""
+    lag = os.path.join(outside.folder, "lag-of")
+    with open(lag, "w", encoding="utf-8") as f:
+        f.write(LAG)
+    os.chmod(lag, 0o755)
+    sections = [s for s in outside.sections() if s[0] != "action fence"]
+    sections = change(sections, "failover app", guards=f"us-east-1={agent}/app", database="lag", fence_required="no")
+    return [("voter east", {"region": "us-east-1"}), ("canary door", {"url": f"tcp://127.0.0.1:{outside.doors['us-west-2'].port}"}),
+            *sections,
+            ("action lag", {"type": "command", "service": "app", "step": "gate", "figures": "yes", "command": lag}),
+            ("drill hourly", {"service": "app", "schedule": "5 * * * *"}), ("drill monthly", {"service": "app", "kind": "full"})]
+
+
+GUARD = ("guard app", {"service": "app", "command": "/bin/true", "interval": "1s"})
+
+
 def change(sections, name, **values):
     """The sections with other values in one of them."""
     return [(n, dict(v, **values) if n == name else v) for n, v in sections]

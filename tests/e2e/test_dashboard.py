@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+import moves_kit
 import support
 
 DASHBOARDS = sorted(glob.glob(os.path.join(support.TOP, "conf/grafana/dashboards/*.json")))
@@ -70,6 +71,13 @@ def test_form(file):
                 assert window == "$__rate_interval", t["expr"]
 
 
+@pytest.fixture
+def outside(tmp_path):
+    o = moves_kit.Outside(tmp_path)
+    yield o
+    o.close()
+
+
 def settled(prometheus):
     """Two scrapes at least, so that a rate has something to stand on, and percentiles are there."""
     return (prometheus.query("rate(securebase_aggregator_values_total[1m])")
@@ -78,16 +86,21 @@ def settled(prometheus):
             and prometheus.query('rate({__name__=~".+_bucket",percentile="api"}[1m])')
             and prometheus.query('rate(securebase_slo_events_total{result="bad"}[1m])')
             and prometheus.query('securebase_alerts{alert="errors",state="firing"} > 0')
-            and prometheus.query("rate(securebase_notifications_total[1m])"))
+            and prometheus.query("rate(securebase_notifications_total[1m])")
+            and prometheus.query("securebase_failover_ready") and prometheus.query("securebase_failover_leading == 1"))
 
 
-def test_every_panel_shows_something(aggregator, agent, prometheus, tmp_path):
+def test_every_panel_shows_something(aggregator, agent, prometheus, tmp_path, outside):
     secret = tmp_path / "token"
     secret.write_text("of a tenant")
     secret.chmod(0o600)
     token = ("token web-1", {"hash": hashlib.sha256(b"of a tenant").hexdigest(), "agent": "web-1", "tenant": "acme"})
-    a = aggregator(ingest={"auth": "token", "ca": None}, sections=[PERCENTILE, token] + JUDGED)
-    sender = agent([a.endpoint], ship={"token": f"file:{secret}", "cert": None, "key": None, "batch": "1s"})
+    a = aggregator(ingest={"auth": "token", "ca": None}, aggregator={"voter": "east"},
+                   sections=[PERCENTILE, token] + JUDGED + moves_kit.everything(outside))
+    sender = agent([a.endpoint], ship={"token": f"file:{secret}", "cert": None, "key": None, "batch": "1s"}, sections=[moves_kit.GUARD])
+    moves_kit.wait_ready(a)
+    support.sbctl(a, "failover", "switchover", "--to", "us-west-2", "--reason", "something to show")
+    moves_kit.wait_state(a, "HOLD", "STEADY")
     p = prometheus(support.jobs(a))
 
     def ready():

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 
+import moves_kit
+import pytest
 import support
 
 PAGE = os.path.join(support.TOP, "docs/metrics.md")
@@ -54,7 +56,14 @@ def tables(found):
     return "\n".join(lines)
 
 
-def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path):
+@pytest.fixture
+def outside(tmp_path):
+    o = moves_kit.Outside(tmp_path)
+    yield o
+    o.close()
+
+
+def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path, outside):
     redis_port = support.free_port()
     redis = support.Process("redis", ["redis-server", "--port", redis_port, "--bind", "127.0.0.1", "--save", "", "--dir", tmp_path],
                             tmp_path)
@@ -66,16 +75,17 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
                              ("alert busy", {"metric": "node_load1", "statistic": "last", "window": "1m", "above": "1000"}),
                              ("receiver log", {"type": "log"}), ("route all", {"receivers": "log"}),
                              ("peer west", {"url": "http://127.0.0.1:1", "region": "us-west-2"}),
-                             ("voter east", {"region": "us-east-1"}),
-                             ("failover app", {"regions": "us-east-1 us-west-2", "automation": "observe", "boot": "1s",
-                                               "probes": "us-east-1=http://127.0.0.1:1/ us-west-2=http://127.0.0.1:1/"}),
-                             ("action tidy", {"type": "command", "service": "app", "step": "tidy", "command": "/bin/true"})],
+                             *moves_kit.everything(outside)],
                    aggregator={"voter": "east"})
     g = agent([a.endpoint], sections=[
         ("redis main", {"address": f"127.0.0.1:{redis_port}", "interval": "1s"}),
         ("probe web", {"type": "http", "url": f"{a.url}/healthz", "interval": "1s"}),
-        ("guard app", {"service": "app", "command": "/bin/true"})])
+        moves_kit.GUARD])
     g.statsd("api:12|ms|#service:shop")
+
+    moves_kit.wait_ready(a)  # and then a move, whose phases are told
+    support.sbctl(a, "drill", "run", "hourly", "--reason", "looked at")
+    support.sbctl(a, "failover", "switchover", "--to", "us-west-2", "--reason", "measured")
 
     def all_there():
         hosts = a.metrics("/metrics/hosts")
@@ -83,7 +93,10 @@ def test_every_metric_of_ours_is_documented(aggregator, agent, started, tmp_path
         return all(any(k.startswith(name) for k in where) for where, name in (
             (hosts, "securebase_probe_runs_total"), (hosts, "redis_up"), (hosts, "securebase_host_disk_util"),
             (hosts, "securebase_host_cpu_util"), (hosts, "securebase_guard_fences_total"), (page, "api_seconds"), (page, "securebase_slo_burn_rate"),
-            (page, "securebase_peer_up"), (page, "securebase_action_runs_total")))
+            (page, "securebase_peer_up"), (page, "securebase_action_runs_total"),
+            (page, 'securebase_failover_last_duration_seconds{phase="validate"'), (page, "securebase_replication_lag_seconds"),
+            (page, "securebase_failover_guard_age_seconds"), (page, "securebase_drills_total"), (page, "securebase_canary_up"),
+            (page, "securebase_failover_ready")))
     support.wait_for(all_there, 40, why="a probe, a cache and a timer")
     found = {}
     for path in ("/metrics/hosts", "/metrics"):

@@ -6,6 +6,7 @@ FAILOVER_PAGE=write writes the table of reasons in docs/failover.md anew.
 import os
 import re
 import shlex
+import subprocess
 
 import moves_kit
 import pytest
@@ -140,6 +141,28 @@ def test_every_command_is_one(tmp_path, ca, started, outside):
         if r.returncode not in (0, 1) or unknown:
             bad.append(f"{name}: {command}: {r.returncode} {r.stderr.strip()}")
     assert not bad, "\n".join(bad)
+
+
+# ---- the example ----
+
+AGENT_INI = "[agent]\nid = db-1\nregion = us-east-1\nenv = prod\n[ship]\nendpoints = http://127.0.0.1:9870\n"
+AGGREGATOR_INI = "[ingest]\nauth = none\nlisten = 127.0.0.1:9870\n"
+
+
+@pytest.mark.parametrize("file, program, base, change", [
+    ("app.ini", "securebase-aggregator", AGGREGATOR_INI, None),
+    ("app.ini", "securebase-aggregator", AGGREGATOR_INI, ("automation = propose", "automation = auto")),
+    ("guard.agent.ini", "securebase-agent", AGENT_INI, None)])
+def test_the_example_is_a_configuration(tmp_path, file, program, base, change):
+    with open(os.path.join(support.TOP, "conf/failover.d", file), encoding="utf-8") as f:
+        text = f.read()
+    if change:
+        assert change[0] in text
+        text = text.replace(*change)
+    ini = tmp_path / "whole.ini"
+    ini.write_text(f"{base}\n{text}", encoding="utf-8")
+    r = subprocess.run([os.path.join(support.BUILD, program), "-c", str(ini), "--check-config"], capture_output=True, text=True, check=False)
+    assert r.returncode == 0, r.stdout + r.stderr
 
 
 # ---- what they print, state by state ----

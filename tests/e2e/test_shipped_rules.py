@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 
+import moves_kit
+import pytest
 import support
 
 RULES = sorted(glob.glob(os.path.join(support.TOP, "conf/alerts.d/*.ini")))
@@ -49,18 +51,25 @@ def redis(tmp_path, started, name, *more):
     return port
 
 
-def test_every_rule_looks_at_something(aggregator, agent, ca, tmp_path, started):
+@pytest.fixture
+def outside(tmp_path):
+    o = moves_kit.Outside(tmp_path)
+    yield o
+    o.close()
+
+
+def test_every_rule_looks_at_something(aggregator, agent, ca, tmp_path, started, outside):
     main = redis(tmp_path, started, "main")
     copy = redis(tmp_path, started, "copy", "--replicaof", "127.0.0.1", main)
-    a = aggregator(start=False, sections=[
-        ("receiver book", {"type": "log"}), ("route all", {"receivers": "book"}),
+    a = aggregator(start=False, aggregator={"voter": "east"}, sections=[
+        *moves_kit.everything(outside), ("receiver book", {"type": "log"}), ("route all", {"receivers": "book"}),
         ("rota primary", {"people": "ada=book grace=book", "start": "2026-01-05", "zone": "UTC"})])
     install(a)
     a.start()
     g = agent([a.endpoint], ship={"batch": "1s"}, sections=[
         ("redis main", {"address": f"127.0.0.1:{main}", "interval": "1s"}),
         ("redis copy", {"address": f"127.0.0.1:{copy}", "interval": "1s"}),
-        ("probe web", {"type": "http", "url": f"{a.endpoint}/healthz", "ca": f"{ca}/ca.pem", "interval": "1s"})])
+        ("probe web", {"type": "http", "url": f"{a.endpoint}/healthz", "ca": f"{ca}/ca.pem", "interval": "1s"}), moves_kit.GUARD])
     skipped = FOREIGN + tuple(missing_here())
 
     left = []

@@ -65,6 +65,7 @@ static void own_metrics_are_known_by_name(void **state)
         {"securebase_host_cpu_utilization_ratio", false},
         {"securebase_probe_success", false},
         {"securebase_app_redis_hit_ratio", false},
+        {"securebase_guard_helper_up", false},
         {"node_load1", false},
         {"securebase", false},
     };
