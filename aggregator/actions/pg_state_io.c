@@ -51,7 +51,7 @@ static bool read_tables(struct pg *p, const struct action_target *t, bool beats,
     if (epochs) {
         (void)snprintf(sql, sizeof sql,
                        "select epoch, store, rev, (lsn - '0/0')::bigint from %s.epoch where service = $1 "
-                       "order by store desc, rev desc limit 1",
+                       "order by store desc, rev desc, epoch desc limit 1",
                        t->schema);
         if (!(r = pg_ask(p, sql, 1, &service)))
             return false;

@@ -202,7 +202,7 @@ static void heartbeat_gap(struct pg *p, const struct action_target *t, struct ta
 
     (void)snprintf(sql, sizeof sql,
                    "select (extract(epoch from at - beat_at) * 1000)::bigint from %s.epoch where service = $1"
-                   " order by store desc, rev desc limit 1",
+                   " order by store desc, rev desc, epoch desc limit 1",
                    t->schema);
     r = pg_ask(p, sql, 1, &value);
     n->beat_ms = r ? pg_number(r, 0, 0, -1) : -1;

@@ -99,11 +99,16 @@ def test_promotion(pair):
     # a second time, and by a later holder of the same plan: nothing but a newer token
     assert pair.run("promote", "apply")["class"] == "already"
     assert pair.run("promote", "apply", token="1.101")["class"] == "already"
+    # the holder stays in office over several plans: one token, and the newest epoch is looked at
+    assert pair.run("promote", "verify", epoch=8, token="1.101")["class"] == "not_applied"
+    assert pair.run("promote", "apply", epoch=8, token="1.101")["class"] == "already"
+    assert pair.run("promote", "verify", epoch=8, token="1.101")["class"] == "ok"
+    assert pair.west.one("select max(epoch) from securebase.epoch") == 8
     # whoever holds an older token is refused
     r = pair.run("promote", "apply")
     assert (r["class"], r["found"]) == ("conflict", "1.101"), r
     assert pair.run("promote", "probe")["class"] == "conflict"
-    assert pair.run("promote", "verify", token="1.101")["class"] == "ok"
+    assert pair.run("promote", "verify", epoch=8, token="1.101")["class"] == "ok"
     assert pair.run("test", "apply", token="1.101")["writable"]
     assert pair.run("test", "probe", token="1.101")["class"] == "ok"
     assert pair.run("promote", "undo", token="1.101")["class"] == "denied"
