@@ -13,6 +13,7 @@ enum {
     READY_FIRST_S = 5,
     READY_TIMEOUT_MS = 15000,
     FACTS_MS = 1000,
+    SYNCHRONOUS_MS = 300000, /* so long what a primary said of its standby holds once it does not answer */
     USERS_MS = 5000,
     USERS_WINDOW_S = 60
 };
@@ -162,7 +163,12 @@ static void figures_came(void *arg, const struct action_result *r)
     if (r->have_lag) { /* no figure leaves the old one to age */
         f->lag_ms = r->lag_ms;
         f->lag_at = now - r->lag_age_ms;
-        f->synchronous = r->synchronous;
+        if (r->primary_asked) {
+            f->synchronous = r->synchronous;
+            m->asked_at[a->to] = now;
+        } else if (now - m->asked_at[a->to] > SYNCHRONOUS_MS) { /* a dead primary acknowledges nothing */
+            f->synchronous = 0;
+        }
         watch_database(m->watch, m->fo.record.active, r->receiving ? 0 : INT64_MAX);
     }
     end_asking(a);

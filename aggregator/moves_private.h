@@ -67,6 +67,7 @@ struct move {
     uint8_t ready_from; /* active region when readiness was looked at */
     bool figures_under_way;
     char figures_text[ACTION_TEXT];
+    int64_t asked_at[FO_REGIONS]; /* boot ms: when a primary last said whether that region is synchronous */
     struct move_readiness ready[FO_REGIONS];
     struct wall bad_since;
     /* authority */

@@ -87,10 +87,12 @@ struct action_result {
     /* precheck: what stands in the way, as a reason's name of the gates: "capacity" "quota" "credentials" "versions" "ttl"
      * "dns_protected" "placement"; "" when it is something else */
     char blocker[24];
-    bool have_lag;        /* figures that a driver can read besides: a replication's lag … */
-    int64_t lag_ms;       /* … what would be lost now; 0 when nothing */
-    int64_t lag_age_ms;   /* how old that figure is */
-    bool synchronous;     /* every acknowledged write is in the target */
+    bool have_lag;      /* figures that a driver can read besides: a replication's lag … */
+    int64_t lag_ms;     /* … what would be lost now; 0 when nothing */
+    int64_t lag_age_ms; /* how old that figure is */
+    bool synchronous;   /* every acknowledged write is in the target */
+    bool
+        primary_asked; /* `synchronous` is of now; else nobody could tell, and what was told last may still hold */
     bool receiving;       /* the standby hears its primary (E4); valid with have_lag */
     bool writable;        /* the target takes writes */
     struct fencing found; /* token that stands at the target; {0} none */

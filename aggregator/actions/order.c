@@ -82,6 +82,7 @@ void order_answer(const cJSON *j, bool may_class, struct action_result *out)
     out->have_lag = whole(j, "lag_ms", &out->lag_ms);
     (void)whole(j, "lag_age_ms", &out->lag_age_ms);
     out->synchronous = yes(j, "synchronous");
+    out->primary_asked = cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(j, "synchronous"));
     out->receiving = yes(j, "receiving");
     out->writable = yes(j, "writable");
 }

@@ -179,6 +179,7 @@ static void ask_primary(const struct action_target *t, const struct action_order
     if (pg_reach(&p, t, o->from, mono_before(soon, until) ? soon : until)) {
         if (pg_look(&p, t, primary) && !primary->in_recovery) {
             out->synchronous = pg_synchronous(&p, standby_name(t, o->to));
+            out->primary_asked = p.fault == PG_FINE;
             if (t->heartbeat && primary->open && !p.closed)
                 (void)pg_beat(&p, t,
                               o); /* may fail for want of rights: then there is none, and the lag says so */

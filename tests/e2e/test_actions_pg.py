@@ -179,7 +179,11 @@ def test_synchronous(synchronous):
     pair = synchronous
     wait_for(lambda: pair.east.one("select sync_state from pg_stat_replication") == "sync", why="it is read")
     r = pair.run("gate", "probe")
-    assert r["synchronous"] and r["lag_ms"] == 0, r
+    assert r["synchronous"] and r["primary_asked"] and r["lag_ms"] == 0, r
+    pair.east.freeze()
+    r = pair.run("gate", "probe", deadline_ms=8000)
+    assert r["have_lag"] and not r["synchronous"] and not r["primary_asked"], r  # nobody can tell: what was told last holds
+    pair.east.freeze(False)
     for names in ("first 1 (west, other)", "any 1 (west, other)", "*", "first 1 (*)"):
         pair.east.query(f"alter system set synchronous_standby_names = '{names}'")
         pair.east.query("select pg_reload_conf()")

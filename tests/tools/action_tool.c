@@ -113,6 +113,7 @@ static void print(const struct action_result *r)
     cJSON_AddNumberToObject(j, "lag_ms", (double)r->lag_ms);
     cJSON_AddNumberToObject(j, "lag_age_ms", (double)r->lag_age_ms);
     cJSON_AddBoolToObject(j, "synchronous", r->synchronous);
+    cJSON_AddBoolToObject(j, "primary_asked", r->primary_asked);
     cJSON_AddBoolToObject(j, "receiving", r->receiving);
     cJSON_AddBoolToObject(j, "writable", r->writable);
     text = cJSON_PrintUnformatted(j);
