@@ -85,10 +85,14 @@ static void hear(struct move *m, const struct fo_word *w, const struct fo_word_s
         keep(m->holder, sizeof m->holder, w->voter);
     move_event(m, &e, FO_E_VOTE);
     if (!fo_word_get_vote(w, s, &m->set.names, m->set.core.n_regions, m->set.core.n_voters, &e.u.vote) ||
-        e.u.vote.voter == m->set.core.self)
+        e.u.vote.voter == m->set.core.self) {
         m->all->strange_votes += s->voting;
-    else
-        (void)move_feed(m, &e);
+        return;
+    }
+    for (uint8_t r = 0; r < m->set.core.n_regions; r++)
+        if (e.u.vote.self_ok && e.u.vote.users[r] == FO_USERS_BAD)
+            watch_users_elsewhere(m->watch, r);
+    (void)move_feed(m, &e);
 }
 
 static void heard(void *arg, const char *peer, const char *region, uint8_t nth, const struct fo_word *w)

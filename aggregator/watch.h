@@ -47,6 +47,8 @@ void watch_peer_heard(struct watch *w, uint8_t region, uint8_t nth);
 void watch_known(struct watch *w, uint8_t region);
 /* Good and total events of the settings' users_window_ms that ends now, of that region's users. */
 void watch_users(struct watch *w, uint8_t region, uint64_t good, uint64_t total);
+/* Another voter says that users are hurt there. */
+void watch_users_elsewhere(struct watch *w, uint8_t region);
 /* So long ago the standby has heard from its primary, which is in `region`. */
 void watch_database(struct watch *w, uint8_t region, int64_t heard_ago_ms);
 void watch_agents(struct watch *w, uint8_t region, uint32_t up, uint32_t known);

@@ -291,6 +291,11 @@ void watch_users(struct watch *w, uint8_t region, uint64_t good, uint64_t total)
     voter_users(&w->voter, &w->vote, region, good, total, now_ms(w->p.loop));
 }
 
+void watch_users_elsewhere(struct watch *w, uint8_t region)
+{
+    voter_users_elsewhere(&w->voter, &w->vote, region, now_ms(w->p.loop));
+}
+
 void watch_database(struct watch *w, uint8_t region, int64_t heard_ago_ms)
 {
     voter_database(&w->voter, &w->vote, region, heard_ago_ms, now_ms(w->p.loop));

@@ -259,6 +259,20 @@ void voter_users(struct voter *v, const struct vote_config *c, uint8_t region, u
         r->users_bad_since = now;
 }
 
+void voter_users_elsewhere(struct voter *v, const struct vote_config *c, uint8_t region, int64_t now)
+{
+    if (has_region(c, region))
+        v->region[region].hurt_elsewhere = now;
+}
+
+/* As fresh as a vote has to be to count, and only where we know nothing better. */
+static bool users_elsewhere(const struct vote_region *r, const struct vote_config *c, enum hurt own,
+                            int64_t now)
+{
+    return c->has_users && own == USERS_NONE && r->hurt_elsewhere != 0 &&
+           now - r->hurt_elsewhere <= 2 * (int64_t)c->tick_ms;
+}
+
 void voter_database(struct voter *v, const struct vote_config *c, uint8_t region, int64_t heard_ago_ms,
                     int64_t now)
 {
@@ -296,7 +310,8 @@ static void forget(struct voter *v, int64_t now)
         for (uint8_t k = 0; k < VOTE_PEERS; k++)
             if (r->beat[k].last)
                 r->beat[k].last = now;
-        r->users_at = r->users_bad_since = r->gray_since = r->database_at = r->up_since = 0;
+        r->users_at = r->users_bad_since = r->gray_since = r->database_at = r->up_since = r->hurt_elsewhere =
+            0;
     }
 }
 
@@ -332,7 +347,7 @@ struct seen { /* of one region, now */
     struct runs runs;
     struct beats beats;
     enum hurt users;
-    bool probes_down, users_long, database;
+    bool probes_down, users_long, users_elsewhere, database;
 };
 
 /* DOWN is borne by what suffices for it alone: a target among others, or users between bad and good, degrade. */
@@ -343,6 +358,7 @@ static uint8_t against(const struct seen *s, const struct vote_region *r)
 
     out |= (down ? s->probes_down : s->runs.failed > 0) ? FO_PROBES : 0;
     out |= s->users == USERS_HURT || (!down && s->users == USERS_SOME) ? FO_USERS : 0;
+    out |= down && s->users_elsewhere ? FO_USERS : 0;
     out |= s->beats.silent ? FO_HEARTBEAT : 0;
     out |= s->database ? FO_DATABASE : 0;
     out |= r->agents && 2 * (uint64_t)r->agents_up < r->agents ? FO_AGENTS : 0;
@@ -361,7 +377,8 @@ static uint8_t in_favour(const struct seen *s)
 
 static bool is_down(const struct seen *s)
 {
-    return s->users_long || (s->probes_down && (s->beats.silent || s->users == USERS_HURT || s->database));
+    return s->users_long || (s->probes_down && (s->beats.silent || s->users == USERS_HURT ||
+                                                s->users_elsewhere || s->database));
 }
 
 /* Nothing speaks against it that users or probes could feel, and something speaks for it. */
@@ -409,6 +426,7 @@ static void look_at(struct voter *v, const struct vote_config *c, uint8_t i, int
                      .users = users_of(r, c, now),
                      .database = database_silent(r, c, now)};
 
+    s.users_elsewhere = users_elsewhere(r, c, s.users, now);
     s.probes_down = s.runs.n && s.runs.failed == s.runs.n;
     s.users_long =
         s.users == USERS_HURT && r->users_bad_since && now - r->users_bad_since >= c->users_window_ms;

@@ -42,6 +42,7 @@ struct vote_region {
     struct vote_target read[VOTE_PROBES];
     struct vote_beat beat[VOTE_PEERS];
     int64_t users_at, users_bad_since, gray_since, database_at, database_heard, down_at, up_since;
+    int64_t hurt_elsewhere; /* boot ms of the last word of another voter that users are hurt there; 0 never */
     uint64_t good, total;
     uint32_t agents, agents_up;
     uint8_t verdict, classes, users;
@@ -65,6 +66,9 @@ void voter_known(struct voter *v, uint8_t region);
 /* Good and total of the window that ends now. */
 void voter_users(struct voter *v, const struct vote_config *c, uint8_t region, uint64_t good, uint64_t total,
                  int64_t now);
+/* Another voter's word says that users are hurt there. Events of users reach one aggregator each, and witnesses none: a
+ * voter that has no figures of its own, and whose own probes fail, takes it as the second class. It is never passed on. */
+void voter_users_elsewhere(struct voter *v, const struct vote_config *c, uint8_t region, int64_t now);
 /* What a standby says: it has heard its primary (of `region`) so long ago. */
 void voter_database(struct voter *v, const struct vote_config *c, uint8_t region, int64_t heard_ago_ms,
                     int64_t now);

@@ -202,12 +202,12 @@ class Postgres:
         self.start()
         wait_for(lambda: primary.sql("select count(*) from pg_stat_replication where state = 'streaming'") == "1", 30,
                  f"{self.place.name} streams")
-        primary.protect()
+        primary.protect(self.place.name)
         return how
 
-    def protect(self):
-        """As a primary with a standby that streams: waits for it, when the lab is a synchronous one."""
-        names = "*" if self.synchronous else ""
+    def protect(self, standby):
+        """As a primary with a standby that streams: waits for it, by its name, when the lab is a synchronous one."""
+        names = standby if self.synchronous else ""
         self.sql(f"alter system set synchronous_standby_names = '{names}'", db="postgres")
         self.sql("select pg_reload_conf()", db="postgres")
 

@@ -255,6 +255,37 @@ static void second_classes(void **state)
     assert_int_equal(w.vote.classes[EAST], FO_PROBES | FO_USERS | FO_AGENTS);
 }
 
+static void users_known_elsewhere(void **state)
+{
+    struct world w;
+    (void)state;
+    well(&w);
+    w.users_of_100 = -1;
+    seconds(&w, 60);
+    for (int i = 0; i < 600; i++) { /* hearsay is nothing while our own probes are good */
+        voter_users_elsewhere(&w.v, &w.c, EAST, w.now);
+        second(&w);
+        assert_int_equal(w.vote.verdict[EAST], FO_UP);
+    }
+    fail_probes(&w, false);
+    for (int i = 0; i < 20; i++) {
+        voter_users_elsewhere(&w.v, &w.c, EAST, w.now);
+        second(&w);
+    }
+    assert_int_equal(w.vote.verdict[EAST], FO_DOWN);
+    assert_int_equal(w.vote.classes[EAST], FO_PROBES | FO_USERS);
+    assert_int_equal(w.vote.users[EAST], FO_USERS_UNKNOWN); /* not passed on */
+    seconds(&w, 12);                                        /* the other one says it no more */
+    assert_int_equal(w.vote.verdict[EAST], FO_DEGRADED);
+    w.users_of_100 = 99; /* own figures are better than hearsay */
+    seconds(&w, 6);
+    for (int i = 0; i < 20; i++) {
+        voter_users_elsewhere(&w.v, &w.c, EAST, w.now);
+        second(&w);
+        assert_int_equal(w.vote.verdict[EAST], FO_DEGRADED);
+    }
+}
+
 static void users_alone(void **state)
 {
     struct world w;
@@ -622,12 +653,25 @@ static void two_classes_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cold_start),     cmocka_unit_test(region_dies),    cmocka_unit_test(returns_slowly),
-        cmocka_unit_test(one_in_many),    cmocka_unit_test(some_targets),   cmocka_unit_test(second_classes),
-        cmocka_unit_test(users_alone),    cmocka_unit_test(few_users),      cmocka_unit_test(own_network),
-        cmocka_unit_test(tilt),           cmocka_unit_test(absent_classes), cmocka_unit_test(results_stop),
-        cmocka_unit_test(phi_is_a_tail),  cmocka_unit_test(pace_of_words),  cmocka_unit_test(no_single_class),
-        cmocka_unit_test(we_slept),       cmocka_unit_test(not_ready),      cmocka_unit_test(stalled_sources),
+        cmocka_unit_test(cold_start),
+        cmocka_unit_test(region_dies),
+        cmocka_unit_test(returns_slowly),
+        cmocka_unit_test(one_in_many),
+        cmocka_unit_test(some_targets),
+        cmocka_unit_test(second_classes),
+        cmocka_unit_test(users_known_elsewhere),
+        cmocka_unit_test(users_alone),
+        cmocka_unit_test(few_users),
+        cmocka_unit_test(own_network),
+        cmocka_unit_test(tilt),
+        cmocka_unit_test(absent_classes),
+        cmocka_unit_test(results_stop),
+        cmocka_unit_test(phi_is_a_tail),
+        cmocka_unit_test(pace_of_words),
+        cmocka_unit_test(no_single_class),
+        cmocka_unit_test(we_slept),
+        cmocka_unit_test(not_ready),
+        cmocka_unit_test(stalled_sources),
         cmocka_unit_test(two_classes_do),
     };
 
