@@ -128,9 +128,13 @@ static bool seen_well(const struct fo_turn *t, uint8_t region)
     return n[FO_UP] + n[FO_DEGRADED] > t->c->n_voters / 2;
 }
 
-static bool seen_down(const struct fo_turn *t, uint8_t region)
+/* Somebody says DOWN, and a majority that it is not well. */
+static bool seen_ill(const struct fo_turn *t, uint8_t region)
 {
-    return region < FO_REGIONS && t->s->tally.n[region][FO_DOWN] > t->c->n_voters / 2;
+    const uint8_t *n = t->s->tally.n[region < FO_REGIONS ? region : 0];
+
+    return fo_bit(t->s->tally.doubt, region) && n[FO_DOWN] > 0 &&
+           n[FO_DOWN] + n[FO_DEGRADED] > t->c->n_voters / 2;
 }
 
 /* Since when what this state waits for has held without a break. */
@@ -139,7 +143,7 @@ static void watch(struct fo_turn *t)
     struct fo *s = t->s;
     uint8_t a = s->record.active;
     bool gray = fo_bit(s->tally.gray, a), down = fo_bit(s->tally.hard_down, a);
-    bool doubt = fo_bit(s->tally.doubt, a), major = seen_down(t, a), holds;
+    bool doubt = fo_bit(s->tally.doubt, a), ill = seen_ill(t, a), holds;
 
     s->tilted = t->now < s->tilt_until;
     switch (s->state) {
@@ -147,14 +151,14 @@ static void watch(struct fo_turn *t)
     case FO_S_SUSPECT: holds = !doubt && seen_well(t, a); break;
     case FO_S_GRAY: holds = !gray && s->tally.quorum; break;
     case FO_S_CONFIRM: holds = down; break;
-    case FO_S_BLOCKED: holds = !down && !gray && !major; break;
+    case FO_S_BLOCKED: holds = !down && !gray && !ill; break;
     case FO_S_VALIDATE: holds = fo_validating(t); break;
     default: holds = false;
     }
     since(&s->since, holds && !s->tilted, t->now);
     since(&s->gray_since, gray && !s->tilted, t->now);
     since(&s->down_since, down && !s->tilted, t->now);
-    since(&s->major_since, major && !s->tilted, t->now);
+    since(&s->ill_since, ill && !s->tilted, t->now);
     if (s->state == FO_S_BLOCKED)
         s->reasons = fo_gate_reasons(t);
     if (s->state == FO_S_STEADY && !doubt)

@@ -159,10 +159,10 @@ void then_forgive(struct fo_turn *t)
     t->s->sticky = 0;
     t->s->reasons = 0;
 }
-/* A majority says that it is down, and it is not hard: nothing will move by itself, and people have to know why. */
+/* A majority says that it is not well, and it is not hard down: nothing will move by itself, and people have to know why. */
 bool when_majority(struct fo_turn *t)
 {
-    return held(t, t->s->major_since, t->c->t.gray_page) && !down(t);
+    return held(t, t->s->ill_since, t->c->t.gray_page) && !down(t);
 }
 bool when_gray_held(struct fo_turn *t)
 {

@@ -474,7 +474,7 @@ struct fo {
     int64_t suspect_at;      /* wall ms of the present doubt; 0 none */
     int64_t gray_since;      /* boot ms, of the active region without a break; 0 not */
     int64_t down_since;      /* … hard down */
-    int64_t major_since;     /* … down by a majority, hard or not */
+    int64_t ill_since;       /* … down for one voter and not well for a majority */
     uint8_t fenced_region;   /* of the newest FO_E_FENCED */
     uint32_t fenced_epoch;
     fo_reasons reasons; /* why BLOCKED, STUCK, or not acting */

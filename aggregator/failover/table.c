@@ -75,7 +75,7 @@
        "A majority of voters, from two other regions, by two kinds of evidence.")                                     \
     X(211, SUSPECT, GRAY, gray_held, say_gray, "gray", "Users are hurt and monitors see nothing.")                    \
     X(214, SUSPECT, BLOCKED, majority, say_why, "majority",                                                           \
-      "A majority says that it is down, and something keeps that from being certain.")                                \
+      "A majority says that it is not well, and it is not certain that it is down.")                                  \
     X(212, SUSPECT, STEADY, cleared, forgive, "cleared", "No doubt for long enough.")                                 \
     X(213, SUSPECT, HOLD, cleared_hold, forgive, "cleared_hold",                                                      \
        "No doubt for long enough; the hold-down goes on.")                                                            \

@@ -35,6 +35,7 @@ struct rig {
     int actions_begun;
     /* what voters see */
     uint8_t verdict[FO_REGIONS];
+    uint8_t said[FO_VOTERS]; /* of home by one voter, instead of the truth */
     bool gray[FO_REGIONS], silent[FO_VOTERS], tilted[FO_VOTERS], muted;
     uint64_t seq;
     int64_t voted;
@@ -247,7 +248,7 @@ static inline void rig_votes(struct rig *w)
         e.u.vote.voter = v;
         e.u.vote.self_ok = !w->tilted[v];
         for (uint8_t r = 0; r < w->c.n_regions; r++) {
-            e.u.vote.verdict[r] = w->verdict[r];
+            e.u.vote.verdict[r] = w->said[v] && r == EAST ? w->said[v] : w->verdict[r];
             e.u.vote.classes[r] = FO_PROBES | FO_HEARTBEAT;
             if (w->gray[r])
                 e.u.vote.gray = (uint8_t)(e.u.vote.gray | 1U << r);

@@ -132,6 +132,25 @@ static void down_without_a_target(void **state)
     free(w);
 }
 
+/* One has two kinds of evidence, the others only one: it is not down for certain, and users may be dead. */
+static void not_well_for_most(void **state)
+{
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->said[1] = FO_DOWN;
+    w->said[0] = w->said[2] = FO_DEGRADED;
+    rig_run(w, 59000);
+    assert_int_equal(w->s.state, FO_S_SUSPECT);
+    assert_true(rig_until(w, FO_S_BLOCKED, 4000));
+    assert_true(w->s.reasons & FO_BIT(FO_R_NOT_DOWN));
+    assert_int_equal(w->level[FO_S_BLOCKED], FO_PAGE_CRITICAL);
+    assert_int_equal(w->record.epoch, 0);
+    w->said[1] = FO_DEGRADED; /* it recovers */
+    assert_true(rig_until(w, FO_S_STEADY, 60000));
+    free(w);
+}
+
 static void propose_and_approve(void **state)
 {
     struct rig *w = rig_steady();
@@ -519,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_single_voter_moves_nothing),
         cmocka_unit_test(all_down_moves_nothing),
         cmocka_unit_test(down_without_a_target),
+        cmocka_unit_test(not_well_for_most),
         cmocka_unit_test(propose_and_approve),
         cmocka_unit_test(people_answer_for_a_target_that_is_not_ready),
         cmocka_unit_test(a_kind_without_its_steps),
