@@ -36,8 +36,9 @@ bool when_outside_heard(struct fo_turn *t)
     if (!fo_quiet(t) || s->resigning || t->c->own_region != s->record.active || t->c->own_region == FO_NONE)
         return false;
     for (unsigned v = 0; v < t->c->n_voters && v < FO_VOTERS; v++)
-        if (v != t->c->self && t->c->voter_domain[v] != s->record.active && s->heard[v].at != 0 &&
-            s->heard[v].vote.self_ok && t->now - s->heard[v].at <= 2 * (int64_t)s->heard[v].vote.tick_ms)
+        if (v != t->c->self && (t->c->witnesses & 1U << v) == 0 &&
+            t->c->voter_domain[v] != s->record.active && s->heard[v].at != 0 && s->heard[v].vote.self_ok &&
+            t->now - s->heard[v].at <= 2 * (int64_t)s->heard[v].vote.tick_ms)
             return true;
     return false;
 }

@@ -117,6 +117,7 @@ struct fo_config {
     uint8_t own_region;              /* index, FO_NONE elsewhere */
     uint8_t automation;              /* enum fo_automation */
     uint8_t auto_ok;                 /* the conditions of `auto` hold; else AUTO acts as PROPOSE */
+    uint16_t witnesses;              /* bit per voter: it never leads */
     uint8_t may_lead;                /* role full */
     uint8_t local;                   /* the embedded authority */
     uint8_t gray_auto, accept_unknown_lag;

@@ -91,6 +91,7 @@ static void read_voters(const struct config *c, const struct section *s, struct 
             domain = (uint8_t)(FO_REGIONS + at);
         }
         out->core.voter_domain[i] = domain;
+        out->core.witnesses |= (uint16_t)(option_bool(v, "leads") ? 0 : 1U << i);
         keep(out->names.voter[i], FO_NAME, section_label(v));
         if (strcmp(section_label(v), failover_voter(c)) == 0) {
             out->core.self = (uint8_t)i;

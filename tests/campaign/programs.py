@@ -82,7 +82,8 @@ class Programs:
             ("action name", {**lab.names.action(f"{self.ca}/tsig"), "service": SERVICE, "step": "switch",
                              "values": " ".join(f"{REGIONS[p.name]}={p.address}" for p in both)}),
         ]
-        sections += [(f"voter {p.name}", {"region": REGIONS[p.name]}) for p in lab.etcd.places]
+        sections += [(f"voter {p.name}", {"region": REGIONS[p.name], "leads": "no" if p is lab.eu else None})
+                     for p in lab.etcd.places]
         sections += [(f"canary c{i}", {"url": f"tcp://{a}:7"}) for i, a in enumerate(lab.out.more)]
         sections += [("canary dns", {"url": f"tcp://{lab.names.addresses[0]}:53"})]
         sections += [(f"peer {p.name}", dict(client, url=f"https://{p.address}:9870", region=REGIONS[p.name]))
