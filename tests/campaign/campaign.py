@@ -5,9 +5,9 @@ usage: campaign.py [options]            all runs of the list that are not there 
        campaign.py --down [--name N]    takes away what a campaign that was killed has left
 
   --results FILE    default build/campaign/results.jsonl
-  --name NAME       of the lab: several run side by side under different names (default sbc)
+  --name NAME       of the lab (default sbc): several run side by side under different names,
   --folder FOLDER   of the lab, on a disk (default /var/tmp/NAME)
-  --share I/N       of the list, for the Ith of N labs
+                    and share the list and the results
   --cycles N        default 4: each one death of each kind, and as many faults that must not move anything as there are kinds,
                     twice
   --boundaries N    besides, N deaths in each of which the leading aggregator is killed right after the Kth line of the journal
@@ -159,20 +159,37 @@ class Campaign:
             traceback.print_exc()
             return {"outcome": "failure", "why": str(e)[-500:]}
 
+    def claim(self, runs):
+        """The next run that nobody has done or is doing: of the lab's own mode while there is one, so that it can go on."""
+        folder = os.path.join(os.path.dirname(self.args.results), "claims")
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            over = done(self.args.results)
+            for same in (True, False):
+                for r in runs:
+                    file = f"{folder}/{r[0].replace('/', '-')}"
+                    if r[0] in over or (same and self.lab and self.lab.synchronous != r[4]) or held(file):
+                        continue
+                    with open(file, "w", encoding="ascii") as f:
+                        f.write(str(os.getpid()))
+                    return r, file
+        return None, None
+
     def run(self, until):
-        share, of = (int(x) for x in self.args.share.split("/"))
         only = set(filter(None, self.args.only.split(",")))
         runs = [r for r in plan(self.args.cycles, self.args.mode, self.args.boundaries) if not only or {r[1], r[2]} & only]
         try:
-            for i, r in enumerate(runs):
-                if i % of != share % of or r[0] in done(self.args.results):
-                    continue
-                if until and time.time() > until:
-                    print("campaign: the time is over", flush=True)
+            while not until or time.time() < until:
+                r, file = self.claim(runs)
+                if r is None:
                     break
                 print(f"{time.strftime('%H:%M:%S')} {r[0]}", flush=True)
-                result = self.one(*r)
-                keep(self.args.results, result)
+                try:
+                    result = self.one(*r)
+                    keep(self.args.results, result)
+                finally:
+                    os.unlink(file)
                 print(f"{time.strftime('%H:%M:%S')}   {result['outcome']} {result.get('why', '')[:160]}"
                       f" {json.dumps(result.get('phases', {}))} outage {result.get('outage')}"
                       f" back {json.dumps(result.get('back', {}))[:300]}", flush=True)
@@ -181,12 +198,21 @@ class Campaign:
                 self.lab.down()
 
 
+def held(file):
+    """Whether a process that lives has claimed it."""
+    try:
+        with open(file, encoding="ascii") as f:
+            os.kill(int(f.read()), 0)
+        return True
+    except (OSError, ValueError):
+        return False
+
+
 def main():
     p = argparse.ArgumentParser(usage=__doc__)
     p.add_argument("--results", default=os.path.join(TOP, "build/campaign/results.jsonl"))
     p.add_argument("--name", default="sbc")
     p.add_argument("--folder")
-    p.add_argument("--share", default="0/1")
     p.add_argument("--cycles", type=int, default=4)
     p.add_argument("--boundaries", type=int, default=0)
     p.add_argument("--names", choices=tuple(NAME_SERVERS))

@@ -65,7 +65,7 @@ class Death:
             self.outside(out, new)
         time.sleep(SETTLE)
         case.heal()
-        time.sleep(SETTLE * 2 if self.fault != "kill" else 1)  # what wakes, wakes now, and is asked by the stubborn user
+        time.sleep(SETTLE + 4 if self.fault != "kill" else 1)  # what wakes, wakes now, and is asked by the stubborn user
         end = time.monotonic()
         lab.users_end()
         out["notes"] = case.notes

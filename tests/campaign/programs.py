@@ -14,10 +14,10 @@ from servers import TSIG_SECRET, wait_for
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 SERVICE = "app"
 SCALED = {  # production value in the comment
-    "hold": "20s",            # 30m
-    "target_up": "20s",       # 10m
-    "failback_green": "20s",  # 60m
-    "up_after": "20s",        # 120s: age of a region that was down
+    "hold": "10s",            # 30m
+    "target_up": "10s",       # 10m
+    "failback_green": "10s",  # 60m
+    "up_after": "10s",        # 120s: age of a region that was down
     "probe_successes": "4",   # 20: the same
     "budget_day": "100",      # 1
     "budget_week": "100",     # 2
