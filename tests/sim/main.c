@@ -228,8 +228,8 @@ int main(int argc, char **argv)
                (unsigned long long)m->liveness, (double)m->converged_ms_sum / 1000.0 / (double)m->liveness,
                (unsigned long long)percentile(m, m->liveness, 990000),
                (unsigned long long)m->converged_most / 1000);
-    if (!r.quiet && r.cuts == 0 && r.n >= 5000)
-        marks_report(m, stdout);
+    if (!r.quiet && r.cuts == 0 && r.n >= 20000)
+        bad += marks_report(m, stdout) > 0;
     free(m);
     return bad != 0;
 }

@@ -93,6 +93,8 @@ static bool excuse(const char *name, uint64_t seeds)
     return false;
 }
 
+enum { ROWS_LEAST = 200000 }; /* with fewer seeds a row that is missed is told, and no more */
+
 static int missing(FILE *to, const char *kind, const char *name, uint64_t seeds)
 {
     char both[128];
@@ -101,7 +103,7 @@ static int missing(FILE *to, const char *kind, const char *name, uint64_t seeds)
     if (excuse(both, seeds))
         return 0;
     fprintf(to, "never reached: %s\n", both);
-    return 1;
+    return strcmp(kind, "row") != 0 || seeds >= ROWS_LEAST;
 }
 
 int marks_report(const struct marks *m, FILE *to)
