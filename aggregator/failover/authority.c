@@ -33,7 +33,7 @@ static const struct option_row rows[] = {
     {.key = "lease",
      .type = OPT_DURATION,
      .dflt = "15s",
-     .min = INT64_C(5000000000),
+     .min = INT64_C(10000000000), /* confirmed every 3 s, and no effect within its last 4 s */
      .max = INT64_C(120000000000),
      .sentence = "Of the one who decides. Shorter than 15s across regions, an election of etcd's deposes the "
                  "healthy."},

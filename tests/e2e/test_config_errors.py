@@ -48,6 +48,7 @@ AGGREGATOR = [
     ("by_reserved", "percentile api", "metric = a\nby = le", ["[percentile api] by", "le"]),
     ("buckets", "percentile api", "metric = a\nbuckets = 1 0.5", ["[percentile api] buckets", "ascending"]),
     ("key_typo", "percentile api", "metric = a\nquantile = 0.5", ["quantile", "quantiles"]),
+    ("lease_too_short", "coordination", "lease = 6s", ["[coordination] lease", "6s", "from 10"]),
     ("section_typo", "ingets", "listen = 127.0.0.1:1", ["ingets", "ingest"]),
 ]
 AGGREGATOR_ABSENT = [("aggregator", "region"), ("ingest", "cert"), ("ingest", "ca")]

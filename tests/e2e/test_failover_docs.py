@@ -196,38 +196,48 @@ def follow(aggregator, section, only=None):
             assert plain(line) in got, f"{section}: {command}\nthe page says: {line}\nit prints:\n{r.stdout}{r.stderr}"
 
 
+class Night:
+    """Three aggregators, as in the runbook. The leader is in the west."""
+
+    def __init__(self, folder, ca, started, outside, fence=True):
+        names = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
+        ports = {n: support.free_port() for n in names}
+        self.outside, self.made = outside, {}
+        for name, region in names.items():
+            sections = [(f"voter {n}", {"region": r, "leads": "yes" if n == "west" else "no"}) for n, r in names.items()]
+            sections += [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": names[n], "ca": f"{ca}/ca.pem",
+                                        "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"}) for n in names if n != name]
+            sections += [s for s in change(outside.sections(), "failover app", hold="10m", confirm="2s")
+                         if fence or s[0] != "action fence"]
+            role = {"role": "witness"} if name == "eye" else {}
+            a = support.Aggregator(folder, ca, sections=sections, name=name, ingest_port=ports[name],
+                                   aggregator=dict({"region": region, "voter": name}, **role))
+            started.append(a)
+            self.made[name] = a.start()
+        self.west = self.made["west"]
+        support.wait_for(lambda: set(self.votes()) == {"up"}, 40)
+
+    def votes(self):
+        return [v["regions"]["us-east-1"]["verdict"] for v in status(self.west)["votes"]]
+
+    def falls(self):
+        """Home dies, and the service is not moved."""
+        self.outside.doors["us-east-1"].shut()
+        self.made["east"].kill()
+        wait_state(self.west, "BLOCKED", seconds=60)
+        support.wait_for(lambda: self.votes().count("down") == 2, 20)
+        return self.west
+
+
 @pytest.fixture
 def night(tmp_path, ca, started, outside):
-    """Three aggregators, as in the runbook; home is about to die. The leader is in the west."""
-    names = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
-    ports = {n: support.free_port() for n in names}
-    made = {}
-    for name, region in names.items():
-        sections = [(f"voter {n}", {"region": r, "leads": "yes" if n == "west" else "no"}) for n, r in names.items()]
-        sections += [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": names[n], "ca": f"{ca}/ca.pem",
-                                    "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"}) for n in names if n != name]
-        sections += change(outside.sections(), "failover app", hold="10m", confirm="2s")
-        role = {"role": "witness"} if name == "eye" else {}
-        a = support.Aggregator(tmp_path, ca, sections=sections, name=name, ingest_port=ports[name],
-                               aggregator=dict({"region": region, "voter": name}, **role))
-        started.append(a)
-        made[name] = a.start()
-    west = made["west"]
-    support.wait_for(lambda: {v["regions"]["us-east-1"]["verdict"] for v in status(west)["votes"]} == {"up"}, 40)
-    outside.doors["us-east-1"].shut()
-    made["east"].kill()
-    wait_state(west, "BLOCKED", seconds=60)
-    return west
+    return lambda **how: Night(tmp_path, ca, started, outside, **how)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="break-glass is root's")
 def test_the_night(night, outside):
     """From BLOCKED to the end, by the runbook's own commands."""
-    west = night
-
-    def both_down():
-        return len([v for v in status(west)["votes"] if v["regions"]["us-east-1"]["verdict"] == "down"]) == 2
-    support.wait_for(both_down, 20)
+    west = night().falls()
     follow(west, "The first two minutes")
     follow(west, "Blocked", "readiness")
     follow(west, "Blocked", "abort")
@@ -244,6 +254,27 @@ def test_the_night(night, outside):
     follow(west, "Break glass")
     wait_state(west, "HOLD")
     assert status(west)["plan"]["fenced"] == "operator"
+
+
+def test_nobody_can_fence(night, outside):
+    """No guard, no action that proves: it stops before anything is touched, until somebody vouches for it."""
+    west = night(fence=False).falls()
+    sbctl(west, "failover", "approve", "--reason", "not enough", check=False)
+    wait_state(west, "BLOCKED")
+    assert outside.done() == []
+    follow(west, "No way to fence")
+    wait_state(west, "HOLD", seconds=60)
+    assert status(west)["plan"]["fenced"] == "operator" and outside.read("dns") == "us-west-2"
+
+
+def test_too_few_are_heard(night, outside):
+    n = night()
+    n.made["eye"].kill()
+    n.made["east"].kill()
+    support.wait_for(lambda: not status(n.west)["quorum"], 60)
+    follow(n.west, "Too few voters")
+    r = sbctl(n.west, "failover", "start", "app", "--to", "us-west-2", "--reason", "people cannot overrule that", check=False)
+    assert r.returncode == 1 and "voters" in r.stderr and outside.done() == []
 
 
 def test_against_the_votes_and_called_off(tmp_path, ca, started, outside):
