@@ -1,4 +1,4 @@
-/* Actions, and what is asked of them between moves: a replication's lag every five seconds, readiness every minute. */
+/* Actions, and what is asked of them between moves: a replication's lag every two seconds, readiness every minute. */
 #include "aggregator/moves_private.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    FIGURES_MS = 5000,
+    FIGURES_MS = 2000, /* what a dead primary may have written since the last figure counts as lost */
     FIGURES_FAST_MS = 1000,
     FIGURES_TIMEOUT_MS = 4000,
     READY_S = 60,
