@@ -70,7 +70,11 @@ int act_event(struct desk *d);
 /* ---- moves_desk_io.c: failover and drills ---- */
 extern const struct desk_row moves_rows[];
 extern const size_t moves_rows_count;
-int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const char *holder);
+/* Who leads, as far as it is known here: voter and host, its region, where its API is; each may be "". */
+struct answer_leader {
+    const char *holder, *region, *reading;
+};
+int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const struct answer_leader *leader);
 /* ---- ack_page.c: signed links ---- */
 int ack_page(struct desk *d);
 int ack_page_act(struct desk *d);

@@ -128,6 +128,8 @@ void peers_tick(struct decide *d, struct mono now);
 void peers_hook(struct decide *d, const struct peer_hooks *h);
 /* Whether aggregators of that region were heard, be it by a process before us. */
 bool peers_known(const struct decide *d, const char *region);
+/* Where who leads stands, and where it is read and ordered: "" when that is not known. The texts live until the next reload. */
+void peers_leader(const struct decide *d, const char *voter, const char **region, const char **reading);
 /* Words every second instead of every five, while anything is in doubt. */
 void peers_fast(struct decide *d, bool fast);
 void peers_metrics(const struct decide *d, struct sink *out);

@@ -176,6 +176,7 @@ static void answered(void *arg, uint16_t code, fo_reasons reasons, const char *h
 {
     struct clerk *c = arg;
     const struct moment m = decide_moment(c->d);
+    struct answer_leader leader = {.holder = holder};
     struct batch *b = batch_new(c->d);
     struct desk d;
 
@@ -183,8 +184,9 @@ static void answered(void *arg, uint16_t code, fo_reasons reasons, const char *h
         fail(c, 503, "unavailable", "no memory");
         return;
     }
+    peers_leader(c->d, holder, &leader.region, &leader.reading);
     d = desk_of(c, &m, &b->orders);
-    c->status = answer_order(&d, code, reasons, holder);
+    c->status = answer_order(&d, code, reasons, &leader);
     c->type = d.type;
     acted(c, b);
 }

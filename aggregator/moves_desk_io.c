@@ -404,7 +404,7 @@ static int order_failover(struct desk *d, struct fo_order *o)
     return rc;
 }
 
-int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const char *holder)
+int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const struct answer_leader *leader)
 {
     cJSON *o;
     int rc;
@@ -416,15 +416,19 @@ int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const char *
     cJSON_AddBoolToObject(o, "done", code == 0);
     cJSON_AddStringToObject(o, "service", d->part);
     if (code) {
-        char text[400];
+        bool elsewhere = code == FO_R_LEASE && *leader->holder;
+        char text[1200];
 
-        (void)snprintf(text, sizeof text, "%s%s%s", fo_reason_text((enum fo_reason)code),
-                       code == FO_R_LEASE && *holder ? "; ask the one that leads: " : "",
-                       code == FO_R_LEASE ? holder : "");
+        (void)snprintf(text, sizeof text, "%s%s%s%s%s%s%s", fo_reason_text((enum fo_reason)code),
+                       elsewhere ? " Ask the one that leads: " : "", elsewhere ? leader->holder : "",
+                       elsewhere && *leader->region ? " in " : "", elsewhere ? leader->region : "",
+                       elsewhere && *leader->reading ? ", " : "", elsewhere ? leader->reading : "");
         cJSON_AddStringToObject(o, "error", text);
         cJSON_AddStringToObject(o, "reason", fo_reason_name((enum fo_reason)code));
         cJSON_AddItemToObject(o, "blockers", show_reasons(reasons | FO_BIT(code), d->part));
-        cJSON_AddStringToObject(o, "holder", holder);
+        cJSON_AddStringToObject(o, "holder", leader->holder);
+        cJSON_AddStringToObject(o, "holder_region", leader->region);
+        cJSON_AddStringToObject(o, "holder_url", elsewhere ? leader->reading : "");
     }
     rc = print(d, &o);
     return rc != 200 ? rc : code ? 409 : 200;

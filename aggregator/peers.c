@@ -31,6 +31,12 @@ static const struct option_row rows[] = {
      .type = OPT_SECRET,
      .reloadable = true,
      .sentence = "A bearer token instead of a certificate."},
+    {.key = "reading",
+     .type = OPT_STRING,
+     .reloadable = true,
+     .sentence =
+         "Where it is read and ordered (its [http] listener): while it leads, people who order a move "
+         "here are told to ask there."},
 };
 
 const struct section_row peer_section = {

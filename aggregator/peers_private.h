@@ -9,7 +9,7 @@ struct peer {
     struct peer *next;
     struct decide *d;
     uint8_t nth; /* of the peers that serve its region, in the configuration's order */
-    char name[65], region[128], url[600], authorization[1100];
+    char name[65], region[128], url[600], reading[600], authorization[1100];
     struct http_client *client; /* NULL: its files cannot be read */
     struct http_call *call;
     struct mono tried, whole, heard, kept; /* 0: never; whole: said to it */

@@ -61,6 +61,24 @@ struct bytes peers_regions(const struct decide *d, struct arena *a)
     return out.p ? out : (struct bytes){NULL, 0};
 }
 
+void peers_leader(const struct decide *d, const char *voter, const char **region, const char **reading)
+{
+    size_t n = strcspn(voter, " ");
+
+    *region = *reading = "";
+    for (uint32_t i = 0; i < d->n_voters; i++) {
+        if (strlen(d->voters[i].name) == n && strncmp(d->voters[i].name, voter, n) == 0)
+            *region = d->voters[i].region;
+    }
+    for (const struct peer *p = d->peers; p;
+         p = p->next) { /* by its voter when it has said it, else by its region */
+        bool its = strlen(p->voter) == n && strncmp(p->voter, voter, n) == 0;
+
+        if (n && *p->reading && (its || (!*p->voter && **region && strcmp(p->region, *region) == 0)))
+            *reading = p->reading;
+    }
+}
+
 static const struct metric_row up_row = {
     "securebase_peer_up", METRIC_GAUGE, 1, 1, "peer region", "Whether the peer was heard in the last 15 s."};
 static const struct metric_row heard_row = {"securebase_peer_heard_seconds",

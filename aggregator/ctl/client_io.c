@@ -20,6 +20,7 @@ struct ctl {
     struct buf *out;
     struct err *e;
     int rc;
+    char leader[600]; /* of the last answer that was refused */
 };
 
 /* --token file:PATH, as the daemons take it. */
@@ -74,6 +75,11 @@ void ctl_free(struct ctl **c)
     *c = NULL;
 }
 
+const char *ctl_leader(const struct ctl *c)
+{
+    return c->leader;
+}
+
 static void done(void *arg, const struct http_result *r)
 {
     struct ctl *c = arg;
@@ -97,6 +103,7 @@ static void done(void *arg, const struct http_result *r)
         c->rc =
             err_set(c->e, r->status == 404 ? ERR_NOTFOUND : ERR_STATE, "%d: %s", r->status,
                     o && *json_text(o, "error") ? json_text(o, "error") : "the answer has no explanation");
+        (void)snprintf(c->leader, sizeof c->leader, "%s", o ? json_text(o, "holder_url") : "");
         cJSON_Delete(o);
     }
 }

@@ -36,6 +36,8 @@ int ctl_send(struct ctl *c, const char *method, const char *path, const char *js
              struct err *e);
 /* As ctl_get, parsed; release with cJSON_Delete. NULL and e. */
 cJSON *ctl_json(struct ctl *c, const char *path, struct err *e);
+/* Of the last answer that was refused: where who leads is asked; "" not known. */
+const char *ctl_leader(const struct ctl *c);
 /* Whether standard output is a terminal, and its size. */
 bool ctl_terminal(int *columns, int *rows);
 void ctl_print(const struct buf *b); /* to standard output */

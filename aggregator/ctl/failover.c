@@ -116,6 +116,52 @@ void show_failover(const cJSON *a, struct buf *out)
     each(a, out, service);
 }
 
+/* ---- where the order belongs ---- */
+
+/* As a shell takes it: a word that is more than letters, digits and marks stands in quotes. */
+static void word(struct buf *out, const char *s)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/=@%+,";
+
+    if (*s && s[strspn(s, plain)] == 0) {
+        buf_fmt(out, " %s", s);
+        return;
+    }
+    buf_str(out, " '");
+    for (; *s; s++) {
+        if (*s == '\'')
+            buf_str(out, "'\\''");
+        else
+            buf_fmt(out, "%c", *s);
+    }
+    buf_str(out, "'");
+}
+
+void show_leader_order(const struct ctl_options *o, const struct leader_order *x, struct buf *out)
+{
+    const struct {
+        const char *flag, *value;
+    } with[] = {
+        {"--url", x->url},       {"--ca", o->ca},          {"--cert", o->cert},
+        {"--key", o->key},       {"--token", o->token},    {NULL, "failover"},
+        {NULL, x->verb},         {NULL, x->service},       {NULL, x->last},
+        {"--to", o->to},         {"--for", o->last},       {"--accept-data-loss", o->accept_data_loss},
+        {"--reason", o->reason}, {"--confirm", o->confirm}};
+
+    buf_clear(out);
+    buf_str(out, "It has to be ordered there:\n  sbctl");
+    for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
+        if (!with[i].value)
+            continue;
+        if (with[i].flag)
+            word(out, with[i].flag);
+        word(out, with[i].value);
+    }
+    buf_fmt(out, "%s\n", o->fenced_by_hand ? " --fenced-by-hand" : "");
+    if (!o->cert && !o->token)
+        buf_str(out, "  with --cert and --key, or --token, of the role operator\n");
+}
+
 /* ---- why ---- */
 
 static void votes(struct buf *out, const cJSON *s)

@@ -149,6 +149,13 @@ static int act(struct ctl *c, const struct ctl_options *o, const struct act *a, 
     path_part(&path, service);
     buf_fmt(&path, "/%s", a->path);
     rc = ctl_order(c, o, "POST", buf_text(&path), &body, a->said, e);
+    if (rc && *ctl_leader(c)) {
+        const struct leader_order there = {
+            .url = ctl_leader(c), .verb = a->verb, .service = service, .last = mode ? mode : action};
+
+        show_leader_order(o, &there, &path);
+        (void)fprintf(stderr, "%s", buf_text(&path));
+    }
     buf_free(&path);
     return rc;
 }
