@@ -7,6 +7,7 @@
 
 void show_status(const cJSON *s, struct buf *out)
 {
+    const cJSON *v;
     char age[32];
 
     age_text(json_text(s, "now"), json_text(s, "started"), age);
@@ -20,6 +21,15 @@ void show_status(const cJSON *s, struct buf *out)
     buf_fmt(out, "series      %.0f, percentile sections %.0f\n", json_number(s, "series"),
             json_number(s, "percentiles"));
     buf_fmt(out, "journal     position %.0f\n", json_number(s, "journal_position"));
+    cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(s, "services"))
+    {
+        bool leads = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "leading"));
+        const char *writer = json_text(v, "writer");
+
+        buf_fmt(out, "failover    %s: %s, users go to %s, %s writes%s\n", json_text(v, "service"),
+                json_text(v, "state"), json_text(v, "active"), *writer ? writer : "nobody",
+                leads ? ", led from here" : "");
+    }
 }
 
 void show_agents(const cJSON *answer, const char *now, struct buf *out)

@@ -10,6 +10,7 @@
 
 #include "aggregator/expose/page.h"
 #include "aggregator/expose/select.h"
+#include "aggregator/expose/services.h"
 
 enum { LIMIT_DEFAULT = 1000, LIMIT_MOST = 10000 };
 
@@ -96,6 +97,24 @@ static void add_next(struct request *r, long end, long n)
         cJSON_AddNullToObject(r->root, "next");
 }
 
+static void add_services(struct request *r)
+{
+    struct service_line v[SERVICES_MOST];
+    size_t n = services_of(r->v, v);
+    cJSON *list = cJSON_AddArrayToObject(r->root, "services");
+
+    for (size_t i = 0; i < n; i++) {
+        cJSON *x = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(x, "service", v[i].service);
+        cJSON_AddStringToObject(x, "state", v[i].state);
+        cJSON_AddStringToObject(x, "active", v[i].active);
+        cJSON_AddStringToObject(x, "writer", v[i].writer);
+        cJSON_AddBoolToObject(x, "leading", v[i].leading);
+        cJSON_AddItemToArray(list, x);
+    }
+}
+
 static int get_status(struct request *r)
 {
     const struct snapshot *s = r->v->snap;
@@ -117,6 +136,7 @@ static int get_status(struct request *r)
     cJSON_AddNumberToObject(o, "series", (double)s->n_series);
     cJSON_AddNumberToObject(o, "percentiles", s->n_percentiles);
     cJSON_AddNumberToObject(o, "journal_position", (double)s->position);
+    add_services(r);
     o = cJSON_AddObjectToObject(r->root, "self");
     for (size_t i = 0; o && i < r->v->n_self; i++) {
         if (!metric_label_count(r->v->self[i].row) && !r->v->self[i].sketch)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "aggregator/expose/pages.h"
+#include "aggregator/expose/services.h"
 #include "common/base/number.h"
 
 enum { ROWS = 200 };
@@ -96,6 +97,29 @@ static void percentile(const struct percentile_view *p, struct buf *out)
     buf_str(out, "</table>");
 }
 
+static void services(const struct view *v, struct buf *out)
+{
+    struct service_line s[SERVICES_MOST];
+    size_t n = services_of(v, s);
+
+    if (n == 0)
+        return;
+    buf_str(
+        out,
+        "<h2><a href=\"/failover\">Failover</a></h2><table><tr><th>service</th><th>state</th><th>users go "
+        "to</th><th>writes</th><th>leader</th></tr>");
+    for (size_t i = 0; i < n; i++) {
+        buf_str(out, "<tr>");
+        cell(out, s[i].service);
+        cell(out, s[i].state);
+        cell(out, s[i].active);
+        cell(out, *s[i].writer ? s[i].writer : "nobody");
+        cell(out, s[i].leading ? "this aggregator" : "another one");
+        buf_str(out, "</tr>");
+    }
+    buf_str(out, "</table>");
+}
+
 void console_page(const struct view *v, struct buf *out)
 {
     char text[WALL_TEXT];
@@ -116,6 +140,7 @@ void console_page(const struct view *v, struct buf *out)
                  "<a href=\"/api/v1/status\">/api/v1/status</a> &middot; <a "
                  "href=\"/api/v1/agents\">/api/v1/agents</a> &middot; "
                  "<a href=\"/api/v1/percentiles\">/api/v1/percentiles</a></p>");
+    services(v, out);
     for (uint32_t i = 0; i < v->snap->n_percentiles; i++)
         percentile(&v->snap->percentiles[i], out);
     agents(v, out);

@@ -1,11 +1,10 @@
 /* See pages.h. A page is a table of what the API lists: each column names a member of the list's objects. */
-#include "aggregator/expose/pages.h"
-
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS = 500, COLUMNS = 9 };
+#include "aggregator/expose/pages_private.h"
+
+enum { ROWS = 500 };
 
 void page_escape(const char *s, struct buf *out)
 {
@@ -74,25 +73,17 @@ static void value(const cJSON *x, struct buf *out)
     }
 }
 
-struct columns {
-    const char *list; /* member of the answer that holds the objects */
-    const char *title, *none;
-    struct {
-        const char *head, *member;
-    } v[COLUMNS];
-};
-
-static void rows(const struct columns *c, const cJSON *list, struct buf *out)
+void page_rows(const struct page_columns *c, const cJSON *list, struct buf *out)
 {
     int n = 0;
 
     buf_str(out, "<table><tr>");
-    for (int i = 0; i < COLUMNS && c->v[i].head; i++)
+    for (int i = 0; i < PAGE_COLUMNS && c->v[i].head; i++)
         buf_fmt(out, "<th>%s</th>", c->v[i].head);
     buf_str(out, "</tr>");
     for (const cJSON *o = list ? list->child : NULL; o && n < ROWS; o = o->next, n++) {
         buf_str(out, "<tr>");
-        for (int i = 0; i < COLUMNS && c->v[i].head; i++) {
+        for (int i = 0; i < PAGE_COLUMNS && c->v[i].head; i++) {
             buf_str(out, "<td>");
             value(cJSON_GetObjectItemCaseSensitive(o, c->v[i].member), out);
             buf_str(out, "</td>");
@@ -106,70 +97,72 @@ static void rows(const struct columns *c, const cJSON *list, struct buf *out)
         buf_fmt(out, "<p>The first %d; the API has all.</p>", ROWS);
 }
 
-static void table_page(const struct columns *c, struct bytes json, struct buf *out)
+void page_table(const struct page_columns *c, struct bytes json, struct buf *out)
 {
     cJSON *o = cJSON_ParseWithLength((const char *)json.p, json.n);
 
     page_head(c->title, out);
-    rows(c, cJSON_GetObjectItemCaseSensitive(o, c->list), out);
+    page_rows(c, cJSON_GetObjectItemCaseSensitive(o, c->list), out);
     page_foot(out);
     cJSON_Delete(o);
 }
 
 static void alerts(struct bytes json, struct buf *out)
 {
-    static const struct columns c = {"alerts",
-                                     "Alerts",
-                                     "No alert is pending or firing.",
-                                     {{"alert", "alert"},
-                                      {"state", "state"},
-                                      {"severity", "severity"},
-                                      {"since", "since"},
-                                      {"labels", "labels"},
-                                      {"value", "value"},
-                                      {"threshold", "threshold"},
-                                      {"fingerprint", "fingerprint"}}};
+    static const struct page_columns c = {"alerts",
+                                          "Alerts",
+                                          "No alert is pending or firing.",
+                                          {{"alert", "alert"},
+                                           {"state", "state"},
+                                           {"severity", "severity"},
+                                           {"since", "since"},
+                                           {"labels", "labels"},
+                                           {"value", "value"},
+                                           {"threshold", "threshold"},
+                                           {"fingerprint", "fingerprint"}}};
 
-    table_page(&c, json, out);
+    page_table(&c, json, out);
 }
 
 static void slos(struct bytes json, struct buf *out)
 {
-    static const struct columns c = {"slos",
-                                     "Objectives",
-                                     "No [slo NAME] is configured, or none has been judged yet.",
-                                     {{"objective", "slo"},
-                                      {"kind", "kind"},
-                                      {"wanted", "objective_ratio"},
-                                      {"period", "period"},
-                                      {"groups", "groups"},
-                                      {"worst", "worst_group"},
-                                      {"budget left", "error_budget_remaining_ratio"},
-                                      {"complete", "data_completeness_ratio"}}};
+    static const struct page_columns c = {"slos",
+                                          "Objectives",
+                                          "No [slo NAME] is configured, or none has been judged yet.",
+                                          {{"objective", "slo"},
+                                           {"kind", "kind"},
+                                           {"wanted", "objective_ratio"},
+                                           {"period", "period"},
+                                           {"groups", "groups"},
+                                           {"worst", "worst_group"},
+                                           {"budget left", "error_budget_remaining_ratio"},
+                                           {"complete", "data_completeness_ratio"}}};
 
-    table_page(&c, json, out);
+    page_table(&c, json, out);
 }
 
 static void incidents(struct bytes json, struct buf *out)
 {
-    static const struct columns c = {"incidents",
-                                     "Incidents",
-                                     "There is no incident.",
-                                     {{"incident", "id"},
-                                      {"state", "state"},
-                                      {"severity", "severity"},
-                                      {"title", "title"},
-                                      {"opened", "opened"},
-                                      {"acknowledged", "acknowledged"},
-                                      {"resolved", "resolved"},
-                                      {"alerts", "alerts"}}};
+    static const struct page_columns c = {"incidents",
+                                          "Incidents",
+                                          "There is no incident.",
+                                          {{"incident", "id"},
+                                           {"state", "state"},
+                                           {"severity", "severity"},
+                                           {"title", "title"},
+                                           {"opened", "opened"},
+                                           {"acknowledged", "acknowledged"},
+                                           {"resolved", "resolved"},
+                                           {"alerts", "alerts"}}};
 
-    table_page(&c, json, out);
+    page_table(&c, json, out);
 }
 
 static const struct page_kind pages[] = {{"/alerts", "Alerts", "alerts", alerts},
                                          {"/slos", "Objectives", "slos", slos},
-                                         {"/incidents", "Incidents", "incidents", incidents}};
+                                         {"/incidents", "Incidents", "incidents", incidents},
+                                         {"/failover", "Failover", "failover", page_failover},
+                                         {"/drills", "Drills", "drills", page_drills}};
 
 const struct page_kind *page_at(size_t i)
 {

@@ -295,6 +295,8 @@ void failover_settings(const struct config *c, const struct section *s, struct f
     read_voters(c, s, out);
     read_actions(c, section_label(s), out);
     read_guards(s, out);
+    if (out->n_guards && core->t.boot < core->t.serving)
+        core->t.boot = core->t.serving; /* what the process before this one has promised to guards holds */
     read_vote(c, s, out);
     judge_auto(c, out);
 }

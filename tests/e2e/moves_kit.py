@@ -65,6 +65,11 @@ print(json.dumps({"class": said, "text": op + ": it is " + now, "seen": now, "wr
 '''
 
 
+# For plans that are run again and again: everybody makes up his mind at once.
+QUICK = {"probe_fast": "200ms", "probe_timeout": "500ms", "probe_successes": "1", "up_after": "0s", "boot": "1s",
+         "suspect_clear": "1s", "hold": "1s", "validate": "500ms"}
+
+
 class Door:
     """Something that answers connections, or does not."""
 

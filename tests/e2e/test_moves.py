@@ -1,6 +1,7 @@
 """Moves between regions by the real programs: planned ones with the controller killed at every operation, a region that dies,
 proposals, locks, drills, the journal. The outside is a command; the real servers are in tests/campaign."""
 import json
+import shlex
 
 import moves_kit
 import pytest
@@ -18,12 +19,12 @@ def outside(tmp_path):
 
 @pytest.fixture
 def alone(tmp_path, ca, started, outside):
-    """One aggregator, in the standby region, with the embedded authority."""
-    def make(**failover):
-        sections = [("voter west", {"region": "us-west-2"})]
+    """One aggregator, in the standby region (or where it is said), with the embedded authority."""
+    def make(region="us-west-2", **failover):
+        sections = [("voter west", {"region": region})]
         sections += change(outside.sections(), "failover app", **failover)
         a = support.Aggregator(tmp_path, ca, sections=sections, name="west",
-                               aggregator={"region": "us-west-2", "voter": "west"},
+                               aggregator={"region": region, "voter": "west"},
                                public={"listen": f"127.0.0.1:{support.free_port()}"})
         started.append(a)
         return a.start()
@@ -89,13 +90,18 @@ def test_a_damaged_journal_is_noticed(alone, tmp_path):
     assert r.returncode == 1 and "line 2" in r.stderr
 
 
+def arrived(aggregator, region):
+    s = status(aggregator)
+    return s["active"] == region and s["state"] in ("HOLD", "STEADY")
+
+
 OPERATIONS = 6  # of a plan here: each of three actions is applied and verified
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_controller_dies_at_each_operation(alone, outside, when):
     """Whatever is left half done ends in the same outside state, and nothing that was done is done again."""
-    west = alone()
+    west = alone(region="eu-west-1", **moves_kit.QUICK)  # outside of both: it decides at once wherever users are
     target = {"us-east-1": "us-west-2", "us-west-2": "us-east-1"}
     at, reached = "us-east-1", 0
     for n in range(1, OPERATIONS + 3):
@@ -105,7 +111,7 @@ def test_the_controller_dies_at_each_operation(alone, outside, when):
         outside.write("kill", f"{when} {n}")
         to = target[at]
         sbctl(west, "failover", "switchover", "--to", to, "--reason", f"dies {when} {n}", check=False)
-        support.wait_for(lambda: not west.alive() or (status(west)["active"] == to and state(west) == "HOLD"), 30)
+        support.wait_for(lambda: not west.alive() or arrived(west, to), 30)
         if not west.alive():
             reached += 1
             west.start()
@@ -220,11 +226,12 @@ def three(tmp_path, ca, started, outside):
     """East votes, west votes and leads (the embedded authority), eye is a witness."""
     def make(**failover):
         names = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
-        ports = {n: support.free_port() for n in names}
+        ports, reading = ({n: support.free_port() for n in names} for _ in range(2))
         made = {}
         for name, region in names.items():
             sections = [(f"voter {n}", {"region": r, "leads": "yes" if n == "west" else "no"}) for n, r in names.items()]
             sections += [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": names[n], "ca": f"{ca}/ca.pem",
+                                        "reading": f"http://127.0.0.1:{reading[n]}",
                                         "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"})
                          for n in names if n != name]
             settings = dict(failover)
@@ -232,7 +239,7 @@ def three(tmp_path, ca, started, outside):
                 settings.pop("automation", None)  # who may not lead cannot be asked to
             sections += change(outside.sections(), "failover app", **settings)
             role = {"role": "witness"} if name == "eye" else {}
-            a = support.Aggregator(tmp_path, ca, sections=sections, name=name, ingest_port=ports[name],
+            a = support.Aggregator(tmp_path, ca, sections=sections, name=name, ingest_port=ports[name], http_port=reading[name],
                                    aggregator=dict({"region": region, "voter": name}, **role))
             started.append(a)
             made[name] = a.start()
@@ -247,6 +254,20 @@ def votes(aggregator):
 def kill_the_east(three_of, outside):
     outside.doors["us-east-1"].shut()
     three_of["east"].kill()
+
+
+def test_an_order_asked_elsewhere_says_the_command_for_the_leader(three, outside):
+    a = three()
+    support.wait_for(lambda: status(a["west"])["leading"], 40)
+    support.wait_for(lambda: status(a["east"])["holder"].startswith("west"), 40)
+    r = sbctl(a["east"], "failover", "lock", "--reason", "it's late", "--for", "1h", check=False)
+    assert r.returncode == 1 and "west" in r.stderr and "us-west-2" in r.stderr
+    command = [line for line in r.stderr.splitlines() if line.startswith("  sbctl ")][0]
+    words = shlex.split(command)
+    assert words == ["sbctl", "--url", f"http://127.0.0.1:{a['west'].http_port}", "failover", "lock", "app", "--for", "1h",
+                     "--reason", "it's late"]
+    sbctl(a["west"], *words[3:])
+    assert [s["kind"] for s in status(a["west"])["suppressions"]] == ["lock"]
 
 
 def test_a_region_dies_and_the_service_moves_by_itself(three, outside):

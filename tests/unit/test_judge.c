@@ -340,6 +340,51 @@ static void test_pages_escape(void **state)
     buf_free(&out);
 }
 
+/* Every text of it may have come from outside: none is taken for a tag, and whatever is missing is left out. */
+static void test_the_page_of_moves(void **state)
+{
+    static const char json[] = "{\"services\":[{\"service\":\"<s>\",\"state\":\"BLOCKED\",\"text\":\"<t>\","
+                               "\"active\":\"<a>\",\"writer\":null,"
+                               "\"home\":\"east\",\"epoch\":7,\"leading\":false,\"holder\":\"<h>\","
+                               "\"automation\":\"propose\",\"reasons\":[{"
+                               "\"text\":\"<r>\",\"command\":\"sbctl failover approve "
+                               "app\"}],\"regions\":[{\"region\":\"east\"},{\"region\":"
+                               "\"west\"}],\"votes\":[{\"voter\":\"<v>\",\"age_seconds\":1.5,\"self_ok\":"
+                               "true,\"regions\":{\"east\":{\"verdict\":"
+                               "\"down\",\"classes\":[\"<c>\"]}}}],\"plan\":{\"epoch\":7,\"kind\":"
+                               "\"failover\",\"live\":true,\"step\":\"fence\","
+                               "\"who\":\"<w>\",\"why\":\"<y>\",\"began\":\"<p>\",\"actions\":[{\"action\":"
+                               "\"<x>\"}]},\"suppressions\":[{\"kind\":"
+                               "\"<k>\"}]}]}";
+    static const char *const parts[] = {"<s>", "<t>", "<a>", "<h>", "<r>", "<v>",
+                                        "<c>", "<w>", "<y>", "<p>", "<x>", "<k>"};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, NULL, 1 << 16);
+    page_find("/failover")->show((struct bytes){(const uint8_t *)json, sizeof json - 1}, &out);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char escaped[12];
+
+        (void)snprintf(escaped, sizeof escaped, "&lt;%c&gt;", parts[i][1]);
+        if (strcmp(parts[i], "<p>") != 0) /* our own paragraphs */
+            assert_null(strstr(buf_text(&out), parts[i]));
+        assert_non_null(strstr(buf_text(&out), escaped));
+    }
+    assert_non_null(strstr(buf_text(&out), "nobody writes"));
+    assert_non_null(strstr(buf_text(&out), "<code>sbctl failover approve app</code>"));
+    assert_non_null(strstr(buf_text(&out), "</html>"));
+    for (size_t n = 0; n < sizeof json; n++) { /* cut anywhere it is a page all the same */
+        buf_clear(&out);
+        page_find("/failover")->show((struct bytes){(const uint8_t *)json, n}, &out);
+        assert_non_null(strstr(buf_text(&out), "</html>"));
+    }
+    buf_clear(&out);
+    page_find("/drills")->show((struct bytes){(const uint8_t *)"{}", 2}, &out);
+    assert_non_null(strstr(buf_text(&out), "No [drill NAME]"));
+    buf_free(&out);
+}
+
 static void test_words_of_peers(void **state)
 {
     static const char *const broken[] = {
@@ -411,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_queries),
         cmocka_unit_test(test_pages_escape),
+        cmocka_unit_test(test_the_page_of_moves),
         cmocka_unit_test(test_words_of_peers),
     };
 
