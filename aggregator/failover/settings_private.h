@@ -9,7 +9,8 @@
 
 /* Times of the core: key, default, least, most, sentence. */
 #define TIMES(T)                                                                                             \
-    T(boot, "60s", 1 * S, 3600 * S, "Without decisions after a start.")                                      \
+    T(boot, "60s", 1 * S, 3600 * S,                                                                          \
+      "Without decisions after a start; with guards never shorter than `serving`.")                          \
     T(suspect_clear, "30s", 1 * S, 3600 * S, "Doubt ends when nobody doubts for so long.")                   \
     T(confirm, "10s", 1 * S, 3600 * S, "A region's death has to hold so long without a break.")              \
     T(gray_page, "60s", 1 * S, 3600 * S, "Users are hurt while monitors see nothing: told after so long.")   \
