@@ -134,6 +134,17 @@ static void leave(struct watch *w)
 
 /* ---- probes ---- */
 
+/* The first failure is looked at closely, until it is known whether it is one of a run: by itself this voter waits for no
+ * doubt of others. */
+static void pace_target(struct watch *w, struct target *t)
+{
+    bool undecided = !t->good && w->voter.region[t->region].read[t->index].run != VOTE_RUN_FAILED;
+    struct span every = span_ms(w->fast || undecided ? w->vote.fast_ms : w->vote.tick_ms);
+
+    if (t->every.ns != every.ns)
+        target_pace(t, every, every);
+}
+
 static void probe_came(void *arg, struct target *t)
 {
     struct watch *w = arg;
@@ -141,6 +152,7 @@ static void probe_came(void *arg, struct target *t)
     uint8_t before = r->run;
 
     voter_probe(&w->voter, &w->vote, t->region, t->index, t->good, now_ms(w->p.loop));
+    pace_target(w, t);
     if (r->run == before)
         return;
     LOG(w->p.log, r->run == VOTE_RUN_FAILED ? LOG_WARN : LOG_INFO, "watch",
