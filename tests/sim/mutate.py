@@ -27,7 +27,7 @@ NAMED = [
     ("fence before promote", "core_step", "(t->s->record.plan.fenced != 0 || !t->c->fence_required) &&", "", "no row leads to the last look without a rung"),
     ("fence before last look", "core_step", "if (rung == 0 && !optional)", "if (0)", ""),
     ("contract waits", "core_plan", ">= t->c->t.contract", ">= t->c->t.contract / 8", ""),
-    ("contract needs guards", "core_plan", "p->kind == FO_FAILOVER && fo_bit(t->c->guarded, p->from) && s->state", "p->kind == FO_FAILOVER && s->state", ""),
+    ("contract needs guards", "core_plan", "p->kind == FO_FAILOVER && fo_bit(t->c->guarded, p->from) && s->state", "p->kind == FO_FAILOVER && s->state", "seldom: an unguarded region that is cut off, and its fence within it"),
     ("contract not for planned moves", "core_plan", "if (p->kind == FO_FAILOVER && fo_bit", "if (fo_bit",
      "a planned move asks for another rung than 2 once more"),
     ("proof is of this plan", "core_plan", "s->fenced_epoch >= p->epoch", "1", ""),
@@ -35,7 +35,7 @@ NAMED = [
     ("only a proving fence proves", "core_plan", "t->c->actions[i].required && t->c->actions[i].proves &&\n            fo_phase_now", "1 &&\n            fo_phase_now",
      ""),
     ("planned: F1 alone", "core_step", "return (rung != 2) && fo_step_over", "return fo_step_over", "fo_fenced gives no contract to planned moves"),
-    ("a holder's proof is its own", "core_lease", "s->rung = 0;", "", ""),
+    ("a holder's proof is its own", "core_lease", "s->rung = 0;", "", "seldom: seen at one seed of ten thousand"),
     ("deadline of effects", "core_lease", "int64_t room = t->s->deadline - t->now - FO_SECOND;", "int64_t room = 60000;", ""),
     ("margin of the lease", "core_lease", "+ t->c->t.lease - t->c->t.margin", "+ t->c->t.lease", ""),
     ("deadline counts from sent", "core_lease", "int64_t until = e->u.lease.sent", "int64_t until = t->now", ""),
@@ -49,22 +49,22 @@ NAMED = [
      "apply is idempotent at every target"),
     ("higher token is the end", "core_step", "(t->s->sticky & FO_BIT(FO_R_TOKEN_HIGHER)) != 0", "0",
      "conflict of the same answer ends the step too"),
-    ("majority for DOWN", "tally", "if (out->n[region][FO_DOWN] >= most &&", "if (out->n[region][FO_DOWN] >= 1 &&", ""),
+    ("majority for DOWN", "tally", "if (out->n[region][FO_DOWN] >= most &&", "if (out->n[region][FO_DOWN] >= 1 &&", "the voters who see a target as well have to be a majority"),
     ("two domains for DOWN", "tally", "out->down_elsewhere[region] >= 2 &&", "", ""),
     ("two classes for DOWN", "tally", "two_classes(out->classes[region], region == active) &&", "",
      "a voter does not say DOWN on one hard class but users"),
-    ("target UP by the same voters", "tally", "with_target(c, w, n, region, active) >= most", "1", ""),
+    ("target UP by the same voters", "tally", "with_target(c, w, n, region, active) >= most", "1", "the gate asks for a target that is UP"),
     ("veto of users", "tally", "!vetoed(c, w, n, region, active))", "1)", "in this world users in a dead or cut off region are never well by its own voter and DOWN by all others"),
     ("majority for UP", "tally", "if (out->n[region][FO_UP] >= most)", "if (out->n[region][FO_UP] >= 1)", ""),
     ("votes grow old", "tally", "now - h->at <= least", "1", ""),
     ("self check", "tally", "w[i].heard && heard[i].vote.self_ok", "w[i].heard", "a voter that does not trust itself says UNKNOWN of everything as well"),
-    ("probes alone are not DOWN", "vote", "(s->probes_down && (s->beats.silent || s->users == USERS_HURT || s->database))", "s->probes_down", ""),
-    ("a run of failed probes", "vote", "c->down_probes", "1", ""),
-    ("tilt silences the voter", "vote", "v->tilt_until = until > v->tilt_until ? until : v->tilt_until;", "", ""),
+    ("probes alone are not DOWN", "vote", "(s->probes_down && (s->beats.silent || s->users == USERS_HURT || s->users_elsewhere || s->database))", "s->probes_down", "two classes are asked for when votes are counted"),
+    ("a run of failed probes", "vote", "c->down_probes", "1", "the second class and the time of confirmation ask for more"),
+    ("tilt silences the voter", "vote", "v->tilt_until = until > v->tilt_until ? until : v->tilt_until;", "", "the core holds still while its own clock is in doubt"),
     ("gate: quorum", "gates", "if (!s->tally.quorum)", "if (0)", "hard_down asks for a majority by itself"),
     ("gate: fail static", "gates", "if (s->tally.fail_static)", "if (0)", "excluded by hard_down"),
     ("gate: lease", "gates", "if (!s->leading || now + 2 * FO_SECOND >= s->deadline)", "if (0)", "quiet asks for the lease as well"),
-    ("gate: tilt", "gates", "if (now < s->tilt_until)", "if (0)", ""),
+    ("gate: tilt", "gates", "if (now < s->tilt_until)", "if (0)", "nothing is held to be down in tilt"),
     ("gate: promise", "gates", "if (now < s->promised_until)", "if (0)", ""),
     ("gate: lock", "gates", "if (fo_in_force(&s->record.lock, wall))", "if (0)", ""),
     ("gate: plan live", "gates", "if (s->record.status != FO_STEADY_STATUS && s->record.status != FO_HOLD_STATUS)", "if (0)",
@@ -197,7 +197,8 @@ def flags(build):
     """As make compiles: asked from make itself."""
     got = subprocess.run(["make", "-n", "-B", "V=1", f"{build}/obj/{HOME}gates.o"], capture_output=True, text=True, check=True).stdout
     line = [x for x in got.splitlines() if f"-o {build}/obj/{HOME}gates.o" in x][-1]
-    return line.split(" -MMD")[0].split() + ["-w"]
+    words = [f"-I{os.path.abspath(w[2:])}" if w.startswith("-I") and w != "-I." else w for w in line.split(" -MMD")[0].split()]
+    return words + ["-w"]
 
 
 def try_one(build, cc, folder, index, mutant):
@@ -206,7 +207,7 @@ def try_one(build, cc, folder, index, mutant):
     src, obj, exe = (f"{folder}/{index}{x}" for x in (".c", ".o", ""))
     with open(src, "w", encoding="utf-8") as f:
         f.write(text[:at] + new + text[at + length:])
-    done = subprocess.run(cc + ["-c", "-o", obj, src], capture_output=True, text=True, check=False)
+    done = subprocess.run(cc + ["-c", "-o", obj, src], capture_output=True, text=True, check=False, cwd=f"{folder}/tree")
     if done.returncode:
         return name, "does not compile", ""
     others = [os.path.join(folder, "kept", n) for n in os.listdir(f"{folder}/kept") if n != f"core-{file}.o"]
@@ -249,6 +250,9 @@ def main():
         os.mkdir(f"{folder}/kept")  # as they are now: the tree may be built anew meanwhile
         for one, name in keep.items():
             shutil.copy(one, f"{folder}/kept/{name}")
+        for top in ("aggregator", "common"):
+            shutil.copytree(top, f"{folder}/tree/{top}", ignore=lambda where, names: [
+                n for n in names if not n.endswith(".h") and not os.path.isdir(os.path.join(where, n))])
         jobs = [pool.submit(try_one, build, cc, folder, i, m) for i, m in enumerate(mutants)]
         for job, m in zip(jobs, mutants):
             name, result, seed = job.result()
