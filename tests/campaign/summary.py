@@ -1,6 +1,6 @@
 """The campaign's results as a table: successes with the Wilson interval, times by phase, losses, second writers.
 
-usage: summary.py RESULTS
+usage: summary.py RESULTS [BUILD]    of that build of the aggregator alone
 """
 import json
 import os
@@ -98,6 +98,10 @@ def table(results):
             some = [r for r in stay if r["fault"] == fault]
             out.append(f"  {fault:<14} {sum(r['outcome'] == 'success' for r in some)} of {len(some)}; users' longest gap "
                        f"{figures([r.get('outage') for r in some])} s; lost {sum(r.get('lost', 0) for r in some)}")
+    builds = sorted({r.get("build", "") for r in whole})
+    if len(builds) > 1:
+        out += [f"build {b}: {len([r for r in whole if r.get('build', '') == b])} runs, "
+                f"{len([r for r in whole if r.get('build', '') == b and r['outcome'] != 'success'])} that failed" for b in builds]
     broken = [r for r in results if r["outcome"] == "broken"]
     if broken:
         out.append(f"runs that the campaign itself could not carry out: {len(broken)}")
@@ -106,4 +110,4 @@ def table(results):
 
 
 if __name__ == "__main__":
-    print(table(read(sys.argv[1])))
+    print(table([r for r in read(sys.argv[1]) if len(sys.argv) < 3 or r.get("build") == sys.argv[2]]))

@@ -11,7 +11,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 AT_ONCE = 3
 # The longest first.
-FIRST = ["test_delivery.py", "test_protocol_out.py", "test_percentiles.py"]
+FIRST = ["test_failover.py", "test_delivery.py", "test_protocol_out.py", "test_percentiles.py"]
 
 
 def run(file, more):
