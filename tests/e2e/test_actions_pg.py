@@ -57,6 +57,7 @@ class Pair:
                 f.writelines(f"{k} = {v}\n" for k, v in more.items())
 
     def run(self, action, op, **keys):
+        keys.setdefault("deadline_ms", 15000)  # machines are slow and shared
         argv = [os.path.join(BUILD, "tests", "action_tool"), self.path, action, op] + [f"{k}={v}" for k, v in keys.items()]
         out = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
         assert out.returncode == 0, out.stderr
