@@ -123,6 +123,8 @@ bool move_feed(struct move *m, const struct fo_event *e);                /* fals
 struct move *moves_of(const struct moves *all, const char *service);
 const char *move_service(const struct move *m);
 void move_hold(struct move *m);
+void move_own_vote(void *arg, const struct fo_vote *v); /* arg: a move */
+void move_free(struct move *m);
 void move_release(struct move *m); /* the last one frees a service that is gone */
 void move_call_begin(struct move_call *c, struct move *m, void (*drop)(struct move_call *c));
 void move_call_end(struct move_call *c); /* before its memory is freed; it may free the service */

@@ -2,6 +2,7 @@
 proposals, locks, drills, the journal. The outside is a command; the real servers are in tests/campaign."""
 import json
 import shlex
+import signal
 
 import moves_kit
 import pytest
@@ -55,6 +56,10 @@ def test_there_and_back(alone, outside):
     assert (s["active"], s["writer"], s["epoch"]) == ("us-west-2", "us-west-2", 1)
     assert s["plan"]["fenced"] == "proof" and s["plan"]["who"].startswith("uid")
     assert public(west) == 200
+    code, _, page = support.get(west.url + "/failover")
+    assert code == 200 and b"<h2>app: " in page and b"Users go to us-west-2" in page and b"maintenance of the east" in page
+    support.wait_for(lambda: "users go to us-west-2, us-west-2 writes, led from here" in ask(west, "status"), 10)
+    support.wait_for(lambda: b"<td>us-west-2</td><td>us-west-2</td><td>this aggregator</td>" in support.get(west.url + "/")[2], 10)
     support.wait_for(
         lambda: west.metrics()['securebase_failover_last_duration_seconds{phase="validate",service="app"}'] >= 1, 10)
     assert west.metrics()['securebase_failover_active{region="us-west-2",service="app"}'] == 1
@@ -163,6 +168,37 @@ def test_a_lock_holds_until_it_is_taken_away(alone, outside):
     wait_ready(west)
     sbctl(west, "failover", "switchover", "--to", "us-west-2", "--reason", "now")
     wait_state(west, "HOLD")
+
+
+def test_a_reload_that_changes_what_indices_mean_begins_anew(alone, outside):
+    """An action more in front of the others, then a service less: what was known of either is not taken for the other."""
+    west = alone()
+    wait_ready(west)
+    whole = west.sections
+    at = [n for n, _ in whole].index("action fence")
+    first = ("action early", {"type": "command", "service": "app", "step": "warm", "required": "no",
+                              "command": f"{outside.command} {outside.folder} early"})
+    west.sections = whole[:at] + [first] + whole[at:]
+    west.write()
+    west.signal(signal.SIGHUP)
+    support.wait_for(lambda: "[action early]: added" in west.output(), 20)
+    wait_ready(west)
+    assert "early" in ask(west, "failover", "plan", "--kind", "switchover")
+    sbctl(west, "failover", "switchover", "--to", "us-west-2", "--reason", "after a reload")
+    wait_state(west, "HOLD")
+    assert outside.done() == [("fence", "apply"), ("promote", "apply"), ("early", "apply"), ("dns", "apply")]
+    wait_state(west, "STEADY")
+    west.sections = [s for s in whole if not s[0].startswith(("failover", "action"))]
+    west.write()
+    west.signal(signal.SIGHUP)
+    support.wait_for(lambda: west.api("failover")["services"] == [], 20)
+    west.sections = whole
+    west.write()
+    west.signal(signal.SIGHUP)
+    support.wait_for(lambda: state(west) == "STEADY", 40)
+    assert status(west)["active"] == "us-west-2"
+    assert "the chain holds" in ask(west, "journal", "verify")
+    assert west.stop() == 0
 
 
 def test_a_step_that_is_denied_leaves_everything_as_it_was(alone, outside):
