@@ -267,6 +267,25 @@ def test_nobody_can_fence(night, outside):
     assert status(west)["plan"]["fenced"] == "operator" and outside.read("dns") == "us-west-2"
 
 
+def test_users_are_hurt_and_probes_are_good(tmp_path, ca, started, outside, agent):
+    sections = [("voter west", {"region": "us-west-2"})] + change(outside.sections(), "failover app", users="checkout", gray_page="2s")
+    sections += [("slo checkout", {"kind": "availability", "good": "http_requests_total", "good_match": 'code!~"5.."',
+                                   "total": "http_requests_total", "by": "service region", "objective": "99.9%"})]
+    west = support.Aggregator(tmp_path, ca, sections=sections, name="west", aggregator={"region": "us-west-2", "voter": "west"})
+    started.append(west)
+    west.start()
+    home = agent([west.endpoint], ship={"batch": "1s"})
+
+    def gray():
+        home.statsd("http.requests:30|c|#service:shop,code:500", "http.requests:3|c|#service:shop,code:200")
+        return state(west) == "GRAY"
+    support.wait_for(gray, 60, every=0.5)
+    assert outside.done() == []
+    follow(west, "Gray")
+    wait_state(west, "HOLD", seconds=60)
+    assert outside.read("dns") == "us-west-2"
+
+
 def test_too_few_are_heard(night, outside):
     n = night()
     n.made["eye"].kill()
