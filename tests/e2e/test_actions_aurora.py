@@ -66,6 +66,16 @@ def test_a_planned_move_and_back(actions, world):
     assert len(world.calls) == 2 and world.writer == EAST
 
 
+def test_catching_up_changes_nothing(actions, world):
+    """A planned move waits for a catch-up before it promotes; the switchover does the waiting, so being connected is enough."""
+    actions.add("ready", **dict(actions.options, step="catchup"))
+    assert actions.run("ready", "precheck", planned="yes")["class"] == "ok"
+    for op in ("apply", "verify"):
+        r = actions.run("ready", op, planned="yes")
+        assert r["class"] == "ok" and "connected" in r["text"], r
+    assert world.calls == [] and world.writer == EAST
+
+
 def test_lost_answers_and_faults(actions, world):
     def lose(form):
         return lambda method, path: "lose" if form in world.west.requests[-1][3] else None
