@@ -113,6 +113,11 @@ class Lab:
             files[name] = f"{self.folder}/user-{name}-{self.runs}.jsonl"
             every = self.every if name == "user" else max(0.25, self.every)
             self.out.start(f"user-{name}", [PYTHON, f"{HERE}/client.py", f"{name}{self.runs}", files[name], PORT, every, *how])
+
+        def served():
+            with open(files["user"], encoding="utf-8") as f:
+                return '"ok": true' in f.read()
+        wait_for(served, 30, "the user by name is served")
         return files
 
     def users_end(self):

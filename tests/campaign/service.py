@@ -7,11 +7,12 @@
 
 It never acknowledges what is not replicated as configured: a commit whose wait for the standby was cancelled comes with a
 warning of the server, and is refused here (PostgreSQL reports it as committed). It does not cancel commits by a time-out
-of its own, for the same reason.
+of its own, for the same reason: after 1.8 s it says that it does not know.
 
 usage: service.py REGION ADDRESS PORT DSN [STATSD-PORT]
 """
 import json
+import queue
 import socket
 import sys
 import threading
@@ -24,7 +25,8 @@ import psycopg2
 REGION, ADDRESS, PORT, DSN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 STATSD = int(sys.argv[5]) if len(sys.argv) > 5 else 0
 FRESH = 2.0
-here = threading.local()
+LONG = 1.8
+idle, room = queue.SimpleQueue(), threading.BoundedSemaphore(40)
 health = {"role": "none", "was": "none", "at": 0.0, "why": "not looked yet"}
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
@@ -84,16 +86,40 @@ def refuse_unreplicated(c):
 
 
 def write(client, seq):
-    c = getattr(here, "c", None)
     try:
-        c = here.c = c or connect("service")
+        c = idle.get_nowait()
+    except queue.Empty:
+        c = connect("service")
+    try:
         with c.cursor() as q:
             q.execute("insert into writes (client, seq, region) values (%s, %s, %s) on conflict do nothing",
                       (client, seq, REGION))
         refuse_unreplicated(c)
     except (psycopg2.Error, RuntimeError):
-        here.c = closed(c)
+        closed(c)
         raise
+    idle.put(c)
+
+
+def within(seconds, client, seq):
+    """The write in a thread of its own: (code, why). One that takes longer is refused, whatever becomes of it: as behind any load
+    balancer, users who wait in vain are events, and bad ones."""
+    said = []
+
+    def work():
+        try:
+            write(client, seq)
+            said.append((200, ""))
+        except (psycopg2.Error, RuntimeError) as e:
+            said.append((503, str(e).strip().split("\n")[0]))
+        finally:
+            room.release()
+    if not room.acquire(blocking=False):
+        return 503, "too many writes are waiting"
+    t = threading.Thread(target=work, daemon=True)
+    t.start()
+    t.join(seconds)
+    return said[0] if said else (503, f"not committed within {seconds} s")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -103,10 +129,6 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def finish(self):
-        here.c = closed(getattr(here, "c", None))
-        super().finish()
 
     def answer(self, code, **what):
         body = json.dumps(dict(what, region=REGION)).encode()
@@ -136,13 +158,9 @@ class Handler(BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(path.query))
         began = time.monotonic()
-        try:
-            write(query["client"], int(query["seq"]))
-            code, what = 200, {}
-        except (psycopg2.Error, RuntimeError) as e:
-            code, what = 503, {"why": str(e).strip().split("\n")[0]}
+        code, why = within(LONG, query["client"], int(query["seq"]))
         told(code, time.monotonic() - began)
-        self.answer(code, **what)
+        self.answer(code, **({"why": why} if why else {}))
 
     def log_message(self, *args):
         pass
