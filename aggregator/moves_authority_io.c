@@ -313,8 +313,8 @@ static void have_read(void *arg, const struct authority_answer *a)
         move_release(m);
         return;
     }
-    if (a->outcome == AUTHORITY_OK && a->token.rev == 0)
-        m->holder[0] = 0;
+    if (a->outcome == AUTHORITY_OK && a->token.rev == 0 && !m->set.core.local)
+        m->holder[0] = 0; /* an embedded one knows of itself alone: who leads elsewhere is heard in words */
     move_event(m, &e, FO_E_RECORD);
     e.u.record.known = a->known;
     e.u.record.rev = a->rev;
