@@ -13,6 +13,8 @@ enum {
     READY_FIRST_S = 5,
     READY_TIMEOUT_MS = 15000,
     FACTS_MS = 1000,
+    LAG_KEPT_MS = 10000,
+    LAG_OLD_MS = 3600000,
     SYNCHRONOUS_MS = 300000, /* so long what a primary said of its standby holds once it does not answer */
     USERS_MS = 5000,
     USERS_WINDOW_S = 60
@@ -147,6 +149,60 @@ static void end_asking(struct asking *a)
     free(a);
 }
 
+/* What the primary last said outlives this process: who starts in the middle of an outage cannot ask it any more, and without
+ * it every move that its predecessor had begun would be taken back for a loss that nobody knows. */
+static void keep_lag(struct move *m, uint8_t to)
+{
+    const struct fo_region_facts *f = &m->facts.region[to];
+    int64_t now = move_now(m), wall = loop_wall(m->all->d->loop).ms;
+    struct batch *b = batch_new(m->all->d);
+    char key[2 * FO_NAME], value[120];
+
+    if (!b)
+        return;
+    m->lag_kept[to] = now;
+    (void)snprintf(key, sizeof key, "%s/%s", move_service(m), m->set.names.region[to]);
+    (void)snprintf(value, sizeof value, "%d %lld %lld %lld", f->synchronous,
+                   (long long)(wall - (now - m->asked_at[to])), (long long)f->lag_ms,
+                   (long long)(wall - (now - f->lag_at)));
+    orders_record(&b->orders, "lag", bytes_of(key), bytes_of(value));
+    batch_give(b);
+}
+
+static int restore_lag(void *arg, struct bytes key, struct bytes value)
+{
+    struct moves *all = arg;
+    char text[120], name[2 * FO_NAME];
+    long long asked, lag, at, wall = loop_wall(all->d->loop).ms;
+    int synchronous;
+
+    if (value.n >= sizeof text)
+        return 0;
+    (void)snprintf(text, sizeof text, "%.*s", (int)value.n, (const char *)value.p);
+    if (sscanf(text, "%d %lld %lld %lld", &synchronous, &asked, &lag, &at) != 4 || asked > wall ||
+        at > wall || lag < 0)
+        return 0;
+    for (struct move *m = all->first; m; m = m->next) {
+        for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
+            struct fo_region_facts *f = &m->facts.region[r];
+
+            (void)snprintf(name, sizeof name, "%s/%s", move_service(m), m->set.names.region[r]);
+            if (strlen(name) != key.n || memcmp(name, key.p, key.n) != 0 || wall - at > LAG_OLD_MS)
+                continue;
+            f->lag_ms = lag;
+            f->lag_at = move_now(m) - (wall - at);
+            m->asked_at[r] = move_now(m) - (wall - asked);
+            f->synchronous = synchronous == 1 && wall - asked <= SYNCHRONOUS_MS;
+        }
+    }
+    return 0;
+}
+
+int moves_lag_load(struct moves *all, struct err *e)
+{
+    return control_load(all->d->control, "lag", restore_lag, all, e);
+}
+
 static void figures_came(void *arg, const struct action_result *r)
 {
     struct asking *a = arg;
@@ -164,8 +220,12 @@ static void figures_came(void *arg, const struct action_result *r)
         f->lag_ms = r->lag_ms;
         f->lag_at = now - r->lag_age_ms;
         if (r->primary_asked) {
+            bool changed = f->synchronous != r->synchronous;
+
             f->synchronous = r->synchronous;
             m->asked_at[a->to] = now;
+            if (changed || now - m->lag_kept[a->to] >= LAG_KEPT_MS)
+                keep_lag(m, a->to);
         } else if (now - m->asked_at[a->to] > SYNCHRONOUS_MS) { /* a dead primary acknowledges nothing */
             f->synchronous = 0;
         }
@@ -405,6 +465,8 @@ void move_facts_tick(struct move *m, struct mono now)
         return;
     m->facts_at = now;
     for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
+        if (*m->set.database && ms_of(now) - m->asked_at[r] > SYNCHRONOUS_MS)
+            m->facts.region[r].synchronous = 0;
         if (m->facts.region[r].lag_at == 0)
             m->facts.region[r].lag_ms = -1;
         if (!*m->set.database) { /* nothing is replicated that could be lost */

@@ -67,6 +67,7 @@ struct move {
     uint8_t ready_from; /* active region when readiness was looked at */
     bool figures_under_way;
     char figures_text[ACTION_TEXT];
+    int64_t lag_kept[FO_REGIONS]; /* boot ms: when what a primary said was last stored */
     int64_t asked_at[FO_REGIONS]; /* boot ms: when a primary last said whether that region is synchronous */
     struct move_readiness ready[FO_REGIONS];
     struct wall bad_since;
@@ -155,6 +156,8 @@ int moves_drills_load(struct moves *all, const struct config *c, bool first, str
 void moves_drills_free(struct moves *all);
 void moves_drills_tick(struct moves *all, struct mono now);
 void moves_drills_metrics(const struct moves *all, struct sink *out);
+
+int moves_lag_load(struct moves *all, struct err *e); /* what primaries said before this process began */
 
 /* ---- moves_public_io.c ---- */
 int moves_public_load(struct moves *all, struct err *e);

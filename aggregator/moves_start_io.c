@@ -91,7 +91,8 @@ int moves_open(struct decide *d, const struct config *c, struct moves **out, str
         }
         at = &(*at)->next;
     }
-    if (moves_drills_load(all, c, true, e) != 0 || moves_public_load(all, e) != 0) {
+    if (moves_drills_load(all, c, true, e) != 0 || moves_public_load(all, e) != 0 ||
+        moves_lag_load(all, e) != 0) {
         moves_close(out);
         return e->code;
     }

@@ -354,3 +354,29 @@ def test_a_proposal_waits_for_somebody(three, outside):
     sbctl(west, *command.split()[1:], "--reason", "go")
     wait_state(west, "HOLD", seconds=60)
     assert outside.read("dns") == "us-west-2"
+
+
+def test_what_the_primary_last_said_outlives_the_controller(tmp_path, ca, started, outside):
+    """The deciders are restarted in the middle of an outage: the primary cannot be asked any more, and what it said last counts."""
+    said = tmp_path / "said"
+    said.write_text('{"class": "ok", "lag_ms": 40, "lag_age_ms": 0, "synchronous": true, "receiving": true}', encoding="utf-8")
+    lag = tmp_path / "lag"
+    lag.write_text(f"#!/bin/sh\nexec cat {said}\n", encoding="utf-8")
+    lag.chmod(0o755)
+    sections = [("voter west", {"region": "us-west-2"})]
+    sections += change(outside.sections(), "failover app", database="lag")
+    sections += [("action lag", {"type": "command", "service": "app", "step": "gate", "figures": "yes", "command": str(lag)})]
+    west = support.Aggregator(tmp_path, ca, sections=sections, name="west", aggregator={"region": "us-west-2", "voter": "west"})
+    started.append(west)
+    west.start()
+
+    def target():
+        return status(west)["targets"][0]
+    support.wait_for(lambda: target()["synchronous"] and target()["loss_seconds"] == 0, 20)
+    said.write_text('{"class": "retry", "text": "the primary does not answer"}', encoding="utf-8")
+    west.kill()
+    west.start()
+    support.wait_for(lambda: status(west)["known"], 20)
+    t = target()
+    assert t["synchronous"] and t["loss_seconds"] == 0 and t["lag_seconds"] == 0.04, t
+    assert 0 < t["lag_age_seconds"] < 60
