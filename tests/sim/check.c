@@ -442,6 +442,10 @@ static bool settled(const struct world *w, const struct node *n)
     if (w->store.record.plan.past_no_return && w->store.record.plan.to == w->dead_for_good &&
         (status == FO_STUCK_STATUS || status == FO_PLAN)) /* only forward, and there is nothing: for people */
         return n->core.state == FO_S_STUCK;
+    if (w->lied && w->store.record.plan.past_no_return && w->store.record.plan.to < w->n_regions &&
+        w->regions[w->store.record.plan.to].fenced_by !=
+            0) /* ordered back to where a fence still stands: for people */
+        return n->core.state == FO_S_STUCK || n->core.state == FO_S_VALIDATE;
     if (live(&w->store.record))
         return false;
     if ((n->core.state == FO_S_STEADY || n->core.state == FO_S_HOLD) && served(w))
