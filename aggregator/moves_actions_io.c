@@ -10,6 +10,7 @@ enum {
     FIGURES_FAST_MS = 1000,
     FIGURES_TIMEOUT_MS = 4000,
     READY_S = 60,
+    READY_AGAIN_S = 15,
     READY_FIRST_S = 5,
     READY_TIMEOUT_MS = 15000,
     FACTS_MS = 1000,
@@ -358,11 +359,22 @@ static void begin_readiness(struct move *m, uint8_t to)
         readiness_end(m, to);
 }
 
-/* In doubt the last answer stands, as long as it counts: what is asked in the middle of an outage says more about the outage
- * than about the target. */
+static bool any_blocker(const struct move *m)
+{
+    fo_reasons any = 0;
+
+    for (uint8_t to = 0; to < m->set.core.n_regions; to++)
+        any |= to == m->fo.record.active ? 0 : m->ready[to].blockers;
+    return any != 0;
+}
+
+/* In doubt a good answer stands, as long as it counts: what is asked in the middle of an outage says more about the outage than
+ * about the target. A bad one is asked for again soon, always: it may have been the moment. */
 static void ask_readiness(struct move *m, struct mono now)
 {
-    struct span every = m->fo.fast ? span_ms(m->set.core.t.ready_age / 2) : span_s(READY_S);
+    struct span every = any_blocker(m) ? span_s(READY_AGAIN_S)
+                        : m->fo.fast   ? span_ms(m->set.core.t.ready_age / 2)
+                                       : span_s(READY_S);
 
     if (m->ready_from != m->fo.record.active) /* a move has ended: other targets, and back */
         m->ready_at = (struct mono){0};
