@@ -17,6 +17,7 @@ enum { KIT_MAX_SERIES = 1000, KIT_MAX_TICKS = 10 };
 static const struct option_row kit_aggregator_rows[] = {
     {.key = "stale_after", .type = OPT_DURATION, .dflt = "60s", .sentence = "Of the tests."},
     {.key = "agent_ttl", .type = OPT_DURATION, .dflt = "24h", .sentence = "Of the tests."},
+    {.key = "role", .type = OPT_STRING, .dflt = "full", .sentence = "Of the tests."},
 };
 
 static inline struct config *kit_config(const char *text, struct err *e)
@@ -27,7 +28,7 @@ static inline struct config *kit_config(const char *text, struct err *e)
     struct buf report;
 
     rows[0] = (struct section_row){
-        .name = "aggregator", .sentence = "Of the tests.", .rows = kit_aggregator_rows, .n_rows = 2};
+        .name = "aggregator", .sentence = "Of the tests.", .rows = kit_aggregator_rows, .n_rows = 3};
     rows[1] = ingest_section;
     rows[2] = token_section;
     rows[3] = percentile_section;
