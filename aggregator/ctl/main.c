@@ -46,14 +46,10 @@ static const struct command {
     {"regions", "", "this region and its peers", ctl_regions, ""},
     {"drill", "[list | report [DRILL] | run DRILL | abort DRILL]",
      "rehearsals of a move, and what they have shown", ctl_drill, "list report run abort"},
-    {"journal", "[tail [SERVICE] | export [SERVICE] | verify [FILE [FILE]]]",
-     "what was decided and done; verify checks the chain of hashes, or compares two exports", ctl_journal,
-     "tail export verify"},
-    {"failover", "[status | explain | plan | readiness | ORDER] [SERVICE]",
-     "where services are and why; start, switchover, failback, approve, abort, resume, retry-step, "
-     "skip-step, ack, lock, "
-     "unlock, must-not, maintenance, automation, fence, unfence, break-glass",
-     ctl_failover,
+    {"journal", "[tail | export [SERVICE] | verify [FILE [FILE]]]",
+     "what was decided and done, and whether its chain holds", ctl_journal, "tail export verify"},
+    {"failover", "[status|explain|plan|readiness|ORDER] [SERVICE]",
+     "where services are and why; `failover help` lists orders", ctl_failover,
      "status explain plan readiness start switchover failback approve abort resume retry-step skip-step ack "
      "lock unlock "
      "must-not maintenance automation fence unfence break-glass"},

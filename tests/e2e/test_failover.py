@@ -55,4 +55,4 @@ def test_a_region_dies(lab):
 
     home = death.back(what)
     assert home["lost"] == 0 and home["overlaps"] == 0, home
-    assert lab.health(lab.east) == "primary" and lab.health(lab.west) == "standby"
+    support.wait_for(lambda: (lab.health(lab.east), lab.health(lab.west)) == ("primary", "standby"), 20)
