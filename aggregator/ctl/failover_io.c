@@ -160,6 +160,18 @@ static int act(struct ctl *c, const struct ctl_options *o, const struct act *a, 
     return rc;
 }
 
+static int no_such(const char *verb, struct err *e)
+{
+    char orders[400] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof acts / sizeof *acts && n < sizeof orders; i++)
+        n += (size_t)snprintf(orders + n, sizeof orders - n, "%s%s", i ? ", " : "", acts[i].verb);
+    return err_set(e, ERR_CONFIG,
+                   "found \"%.40s\", expected status, explain, plan, readiness, or an order: %s", verb,
+                   orders);
+}
+
 int ctl_failover(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
     static const struct {
@@ -188,7 +200,5 @@ int ctl_failover(struct ctl *c, const struct ctl_options *o, int argc, char **ar
         if (is(verb, acts[i].verb))
             return act(c, o, &acts[i], argc - 1, argv + 1, e);
     }
-    return err_set(e, ERR_CONFIG,
-                   "found \"%s\", expected status, explain, plan, readiness, or an order: see sbctl(1)",
-                   verb);
+    return no_such(verb, e);
 }

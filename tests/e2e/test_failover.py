@@ -9,6 +9,7 @@ import shutil
 import sys
 
 import pytest
+import support
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../campaign"))
 import box  # noqa: E402
