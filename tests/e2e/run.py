@@ -4,6 +4,7 @@ each pytest; with files among them, only those are run. Prints the output of wha
 import concurrent.futures
 import glob
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ def run(file, more):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started in the background begins with it ignored
     files = [a for a in sys.argv[1:] if a.endswith(".py")]
     more = [a for a in sys.argv[1:] if not a.endswith(".py")]
     if not files:
