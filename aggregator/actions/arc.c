@@ -37,9 +37,7 @@ static const struct option_row rows[] = {
      .dflt = "",
      .reloadable = true,
      .max = ENDPOINTS,
-     .sentence = "The cluster's regional endpoints, tried in this order: "
-                 "us-west-2=https://host.route53-recovery-cluster."
-                 "us-west-2.amazonaws.com/v1."},
+     .sentence = "The cluster's regional endpoints, tried in this order: REGION=https://HOST/v1."},
     {.key = "controls",
      .type = OPT_LIST,
      .dflt = "",

@@ -48,8 +48,7 @@ static const struct option_row rows[] = {
      .dflt = "",
      .reloadable = true,
      .max = CLUSTERS,
-     .sentence =
-         "ARN of each region's cluster: us-east-1=arn:aws:rds:us-east-1:123456789012:cluster:app-east."},
+     .sentence = "ARN of each region's cluster: REGION=ARN."},
     {.key = "rds_endpoints",
      .type = OPT_LIST,
      .dflt = "",

@@ -313,7 +313,7 @@ def test_a_frozen_server(pair):
     pair.east.freeze()
     r = pair.run("fence", "probe", deadline_ms=2000)
     assert r["class"] == "retry", r
-    r = pair.run("promote", "probe", deadline_ms=6000)  # a dead primary does not cost us the standby's figures
+    r = pair.run("promote", "probe", deadline_ms=15000)  # a dead primary does not cost us the standby's figures
     assert r["class"] == "not_applied" and r["have_lag"], r
     pair.east.freeze(False)
 
