@@ -1,8 +1,8 @@
 /* Actions as the configuration has them: one section for all types, its rows the union of the drivers' rows, and what has to
  * hold between them. Pure. */
 #include "aggregator/actions/action.h"
+#include "common/config/kinds.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,28 +69,14 @@ const struct action_driver *action_driver_of(const struct section *s)
     return type ? action_driver_find(type) : NULL;
 }
 
-static bool has_key(const struct option_row *rows, size_t n, const char *key)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].key, key) == 0)
-            return true;
-    return false;
-}
-
 size_t action_rows(struct option_row out[ACTION_ROWS])
 {
     size_t n = 0;
 
     for (; n < COMMON; n++)
         out[n] = common[n];
-    for (size_t i = 0; i < action_drivers_count; i++) {
-        for (size_t k = 0; k < action_drivers[i]->n_rows; k++) {
-            if (has_key(out, n, action_drivers[i]->rows[k].key))
-                continue;
-            assert(n < ACTION_ROWS);
-            out[n++] = action_drivers[i]->rows[k];
-        }
-    }
+    for (size_t i = 0; i < action_drivers_count; i++)
+        n = rows_join(out, n, ACTION_ROWS, action_drivers[i]->rows, action_drivers[i]->n_rows);
     return n;
 }
 
@@ -118,7 +104,7 @@ int action_step_of(const struct section *s)
 
 static bool said_of_each(const struct section *s, const struct action_driver *d, const char *key, bool all)
 {
-    return all && (!has_key(d->rows, d->n_rows, key) || option_bool(s, key));
+    return all && (!rows_have(d->rows, d->n_rows, key) || option_bool(s, key));
 }
 
 bool action_proves(const struct section *s)
@@ -136,35 +122,6 @@ bool action_figures(const struct section *s)
 }
 
 /* ---- checks ---- */
-
-/* A word of a list that is separated by blanks. */
-static bool next_word(const char **list, char word[64])
-{
-    size_t n;
-
-    *list += strspn(*list, " ");
-    n = strcspn(*list, " ");
-    if (!n)
-        return false;
-    (void)snprintf(word, 64, "%.*s", (int)n, *list);
-    *list += n;
-    return true;
-}
-
-static bool is_empty(const struct section *s, const char *key, const struct action_driver *d)
-{
-    for (size_t i = 0; i < d->n_rows; i++) {
-        enum option_type type = d->rows[i].type;
-
-        if (strcmp(d->rows[i].key, key) != 0)
-            continue;
-        if (type == OPT_LIST || type == OPT_URLS)
-            return option_count(s, key) == 0;
-        if (type == OPT_STRING)
-            return !option_set(s, key) || !*option_text(s, key);
-    }
-    return !option_set(s, key);
-}
 
 static int check_step(const struct section *s, const struct action_driver *d, struct buf *report,
                       struct err *e)
@@ -204,22 +161,16 @@ static int check_on(const struct section *s, struct buf *report, struct err *e)
 static int check_one(const struct section *s, const struct action_driver *d, struct buf *report,
                      struct err *e)
 {
+    const struct kind kind = {"an action", d->type, d->rows, d->n_rows, d->required};
     struct option_row all[ACTION_ROWS];
-    size_t n = action_rows(all);
-    const char *required = d->required ? d->required : "", *key = NULL;
+    const char *key = NULL;
     struct err why = {0};
-    char word[64];
     int rc = check_step(s, d, report, e);
 
     if (check_on(s, report, e) != 0)
         rc = ERR_CONFIG;
-    for (size_t i = COMMON; i < n; i++)
-        if (!has_key(d->rows, d->n_rows, all[i].key) && strcmp(option_origin(s, all[i].key), "default") != 0)
-            rc =
-                config_complain(report, s, all[i].key, e, "an action of type %s has no such option", d->type);
-    while (next_word(&required, word))
-        if (is_empty(s, word, d))
-            rc = config_complain(report, s, NULL, e, "an action of type %s needs `%s`", d->type, word);
+    if (kind_check(s, &kind, all, COMMON, action_rows(all), report, e) != 0)
+        rc = ERR_CONFIG;
     if (!rc && d->check && d->check(s, &key, &why) != 0)
         rc = config_complain(report, s, key, e, "%s", why.text);
     return rc;
