@@ -404,15 +404,15 @@ static int add_users(void *arg, const char *slo, struct labels group, uint64_t g
     if (strcmp(slo, u->m->set.users) != 0)
         return 0;
     for (uint32_t i = 0; i < group.n; i++) {
-        if (strcmp(group.v[i].name, "region") != 0)
+        uint8_t r = strcmp(group.v[i].name, "region") == 0
+                        ? fo_region_index(&u->m->set.names, u->m->set.core.n_regions, group.v[i].value)
+                        : FO_NONE;
+
+        if (r == FO_NONE)
             continue;
-        for (uint8_t r = 0; r < u->m->set.core.n_regions; r++) {
-            if (strcmp(group.v[i].value, u->m->set.names.region[r]) != 0)
-                continue;
-            u->good[r] += good;
-            u->total[r] += total;
-            u->any[r] = true;
-        }
+        u->good[r] += good;
+        u->total[r] += total;
+        u->any[r] = true;
     }
     return 0;
 }

@@ -170,15 +170,6 @@ static int act_drill_abort(struct desk *d)
 
 /* ---- parameters ---- */
 
-static uint8_t region_of(const struct fo_view *v, const char *name)
-{
-    for (uint8_t i = 0; name && i < v->config->n_regions; i++) {
-        if (strcmp(v->names->region[i], name) == 0)
-            return i;
-    }
-    return FO_NONE;
-}
-
 static int bad_region(struct desk *d, const struct fo_view *v, const char *key, const char *found)
 {
     char names[FO_REGIONS * (FO_NAME + 2)] = "";
@@ -225,7 +216,7 @@ static int get_failover_plan(struct desk *d)
     if (k == FO_KINDS)
         return desk_error(d, 400, "parameter",
                           "kind: found \"%.40s\", expected failover, switchover or drill", kind);
-    region = to ? region_of(&v, to) : fo_target(v.fo, v.config, d->m->now.ms);
+    region = to ? fo_region_index(v.names, v.config->n_regions, to) : fo_target(v.fo, v.config, d->m->now.ms);
     if (to && region == FO_NONE)
         return bad_region(d, &v, "to", to);
     if (region == FO_NONE || region == v.fo->record.active)
@@ -280,7 +271,7 @@ static int order_region(struct desk *d, const cJSON *body, const struct fo_view 
 {
     const char *to = field(d, body, "to");
 
-    o->region = region_of(v, to);
+    o->region = fo_region_index(v->names, v->config->n_regions, to);
     if ((to && o->region == FO_NONE) || (needed && !to))
         return bad_region(d, v, "to", to);
     return 0;

@@ -11,18 +11,6 @@ static const char *page_name(uint8_t level)
     return level == FO_PAGE_CRITICAL ? "critical" : "warning";
 }
 
-/* "target_down, rpo" */
-static void reasons_text(fo_reasons reasons, char *out, size_t cap)
-{
-    size_t n = 0;
-
-    out[0] = 0;
-    for (int i = 1; i < FO_REASONS && n < cap; i++) {
-        if (reasons & FO_BIT(i))
-            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? ", " : "", fo_reason_name((enum fo_reason)i));
-    }
-}
-
 static void tell_change(struct move *m, const char *kind, const char *text)
 {
     struct decide *d = m->all->d;
@@ -88,7 +76,7 @@ void move_do_tell(struct move *m, const struct fo_effect *x)
         passed_over(m, x);
         return;
     }
-    reasons_text(x->reasons, why, sizeof why);
+    fo_reasons_text(x->reasons, why, sizeof why);
     m->transitions++;
     if (x->to < FO_STATES)
         m->entered[x->to] = loop_mono(m->all->d->loop);
@@ -109,7 +97,7 @@ void move_do_page(struct move *m, const struct fo_effect *x)
     uint32_t *page = &m->page[x->level == FO_PAGE_CRITICAL];
     char why[300];
 
-    reasons_text(x->reasons, why, sizeof why);
+    fo_reasons_text(x->reasons, why, sizeof why);
     m->pages += x->on;
     if (x->on)
         *page |= UINT32_C(1) << x->to;

@@ -67,10 +67,10 @@ static void speak(void *arg, struct fo_word *w)
 static void beat(struct moves *all, const char *region, uint8_t nth)
 {
     for (struct move *m = all->first; m; m = m->next) {
-        for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
-            if (strcmp(m->set.names.region[r], region) == 0)
-                watch_peer_heard(m->watch, r, nth);
-        }
+        uint8_t r = fo_region_index(&m->set.names, m->set.core.n_regions, region);
+
+        if (r != FO_NONE)
+            watch_peer_heard(m->watch, r, nth);
     }
 }
 
@@ -114,10 +114,10 @@ static void known(void *arg, const char *region)
     struct moves *all = arg;
 
     for (struct move *m = all->first; m; m = m->next) {
-        for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
-            if (strcmp(m->set.names.region[r], region) == 0)
-                watch_known(m->watch, r);
-        }
+        uint8_t r = fo_region_index(&m->set.names, m->set.core.n_regions, region);
+
+        if (r != FO_NONE)
+            watch_known(m->watch, r);
     }
 }
 
@@ -129,9 +129,9 @@ void moves_words(struct moves *all)
 void moves_agents(struct moves *all, const char *region, uint32_t up, uint32_t known)
 {
     for (struct move *m = all->first; m; m = m->next) {
-        for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
-            if (strcmp(m->set.names.region[r], region) == 0)
-                watch_agents(m->watch, r, up, known);
-        }
+        uint8_t r = fo_region_index(&m->set.names, m->set.core.n_regions, region);
+
+        if (r != FO_NONE)
+            watch_agents(m->watch, r, up, known);
     }
 }

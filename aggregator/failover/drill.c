@@ -220,17 +220,6 @@ void drill_begin(struct drill_run *r, const struct drill_settings *s, const stru
         end(r, DRILL_REFUSED, v, "outside of its window");
 }
 
-static void reasons_text(fo_reasons reasons, char *out, size_t cap)
-{
-    size_t n = 0;
-
-    out[0] = 0;
-    for (int i = 1; i < FO_REASONS && n < cap; i++) {
-        if (reasons & FO_BIT(i))
-            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? ", " : "", fo_reason_name((enum fo_reason)i));
-    }
-}
-
 static enum drill_want look(struct drill_run *r, const struct drill_settings *s, const struct drill_view *v)
 {
     char why[200];
@@ -240,7 +229,7 @@ static enum drill_want look(struct drill_run *r, const struct drill_settings *s,
                    ? (end(r, DRILL_ABORTED, v, "readiness was not looked at in time"), DRILL_WAIT)
                    : DRILL_LOOK;
     if (s->kind == DRILL_EVALUATE) {
-        reasons_text(v->blockers, why, sizeof why);
+        fo_reasons_text(v->blockers, why, sizeof why);
         end(r, v->blockers ? DRILL_REFUSED : DRILL_GOOD, v, why);
         return DRILL_WAIT;
     }

@@ -251,6 +251,7 @@ const char *fo_reason_text(enum fo_reason r);
 const char *fo_reason_command(enum fo_reason r);
 typedef uint64_t fo_reasons; /* bit per reason */
 #define FO_BIT(r) (UINT64_C(1) << (r))
+void fo_reasons_text(fo_reasons which, char *out, size_t cap); /* "target_down, rpo"; cut at cap */
 
 /* ---- facts for the gates, gathered by the shell ---- */
 
@@ -532,6 +533,8 @@ struct fo_names {
     char service[FO_NAME], region[FO_REGIONS][FO_NAME], voter[FO_VOTERS][FO_NAME],
         action[FO_ACTIONS][FO_NAME];
 };
+/* The index of that region among the first n; FO_NONE, also for NULL. */
+uint8_t fo_region_index(const struct fo_names *names, uint8_t n, const char *region);
 /* 0, ERR_LIMIT. */
 int fo_record_write(const struct fo_record *r, const struct fo_config *c, const struct fo_names *n,
                     struct buf *out);

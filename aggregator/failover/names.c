@@ -1,5 +1,7 @@
 /* Names and sentences of states, reasons and the rest, and for each reason the command that helps. */
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "aggregator/failover/failover.h"
 
@@ -220,4 +222,24 @@ const char *fo_automation_name(uint8_t m)
     static const char *const names[] = {"observe", "propose", "auto"};
 
     return name_of(names, 3, m);
+}
+
+void fo_reasons_text(fo_reasons which, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    out[0] = 0;
+    for (int i = 1; i < FO_REASONS && n < cap; i++) {
+        if (which & FO_BIT(i))
+            n += (size_t)snprintf(out + n, cap - n, "%s%s", n ? ", " : "", fo_reason_name((enum fo_reason)i));
+    }
+}
+
+uint8_t fo_region_index(const struct fo_names *names, uint8_t n, const char *region)
+{
+    for (uint8_t i = 0; region && i < n; i++) {
+        if (strcmp(names->region[i], region) == 0)
+            return i;
+    }
+    return FO_NONE;
 }

@@ -347,9 +347,10 @@ static int on_action(struct reading *g, char *value)
 /* A region that was left and is not configured any more cannot be moved to. */
 static int on_left(struct reading *g, const char *value)
 {
-    for (uint8_t i = 0; i < g->c->n_regions && i < FO_REGIONS; i++)
-        if (strcmp(value, g->n->region[i]) == 0)
-            g->r->left = (uint8_t)(g->r->left | 1U << i);
+    uint8_t i = fo_region_index(g->n, g->c->n_regions < FO_REGIONS ? g->c->n_regions : FO_REGIONS, value);
+
+    if (i != FO_NONE)
+        g->r->left = (uint8_t)(g->r->left | 1U << i);
     return 0;
 }
 
