@@ -7,11 +7,6 @@
 
 enum { PATH_MOST = 16384 };
 
-static bool verb(const char *word, int argc, char **argv, int arguments)
-{
-    return argc == arguments + 1 && strcmp(argv[0], word) == 0;
-}
-
 /* The body of what has a beginning and an end. */
 static cJSON *over_time(const struct ctl_options *o)
 {
@@ -82,11 +77,11 @@ int ctl_silence(struct ctl *c, const struct ctl_options *o, int argc, char **arg
     cJSON *body;
     int rc = 0;
 
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return ctl_fetch(c, o, "/api/v1/silences", show_silences, e);
-    if (verb("end", argc, argv, 1))
+    if (ctl_verb("end", argc, argv, 1))
         return end_one(c, o, "silences", argv[1], e);
-    if (!verb("add", argc, argv, 1))
+    if (!ctl_verb("add", argc, argv, 1))
         return err_set(e, ERR_CONFIG, "expected list, add MATCH --for D, or end ID");
     if (!o->reason)
         return err_set(e, ERR_CONFIG, "silence add: --reason TEXT is needed");
@@ -123,11 +118,11 @@ int ctl_maintenance(struct ctl *c, const struct ctl_options *o, int argc, char *
 {
     cJSON *body;
 
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return ctl_fetch(c, o, "/api/v1/maintenance", show_maintenance, e);
-    if (verb("end", argc, argv, 1))
+    if (ctl_verb("end", argc, argv, 1))
         return end_one(c, o, "maintenance", argv[1], e);
-    if (!verb("start", argc, argv, 2))
+    if (!ctl_verb("start", argc, argv, 2))
         return err_set(e, ERR_CONFIG, "expected list, start NAME MATCH --for D, or end ID");
     body = over_time(o);
     cJSON_AddStringToObject(body, "name", argv[1]);
@@ -144,7 +139,7 @@ int ctl_rota(struct ctl *c, const struct ctl_options *o, int argc, char **argv, 
     cJSON *body;
     int rc;
 
-    if (!verb("show", argc, argv, 1) && !verb("override", argc, argv, 2))
+    if (!ctl_verb("show", argc, argv, 1) && !ctl_verb("override", argc, argv, 2))
         return err_set(e, ERR_CONFIG, "expected show NAME, or override NAME PERSON --for D");
     buf_init(&path, NULL, PATH_MOST);
     buf_str(&path, "/api/v1/rotas");
@@ -212,9 +207,9 @@ int ctl_event(struct ctl *c, const struct ctl_options *o, int argc, char **argv,
 {
     cJSON *body;
 
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return ctl_fetch(c, o, "/api/v1/events", show_events, e);
-    if (!verb("add", argc, argv, 1))
+    if (!ctl_verb("add", argc, argv, 1))
         return err_set(e, ERR_CONFIG,
                        "expected list, or add NAME [--kind K] [--text T] [--labels NAME=VALUE,…]");
     body = cJSON_CreateObject();

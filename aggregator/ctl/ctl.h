@@ -71,6 +71,9 @@ int ctl_rota(struct ctl *c, const struct ctl_options *o, int argc, char **argv, 
 int ctl_route(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 int ctl_event(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e);
 
+/* Whether the words are this verb with so many arguments. */
+bool ctl_verb(const char *verb, int argc, char **argv, int arguments);
+
 /* A path with a query that grows: path_add appends ?name=value or &name=value, escaped; nothing for NULL. */
 void path_add(struct buf *path, const char *name, const char *value);
 void path_part(struct buf *path, const char *part); /* /part, escaped */

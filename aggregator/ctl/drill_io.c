@@ -9,11 +9,6 @@
 
 enum { PATH_MOST = 16384, JOURNAL_MOST = 64 << 20, TAIL = 20, EXPORT = 10000 };
 
-static bool verb(const char *word, int argc, char **argv, int arguments)
-{
-    return argc == arguments + 1 && strcmp(argv[0], word) == 0;
-}
-
 /* ---- drills ---- */
 
 static void show_drills(const cJSON *a, struct buf *out)
@@ -67,14 +62,14 @@ int ctl_drill(struct ctl *c, const struct ctl_options *o, int argc, char **argv,
     struct buf path;
     int rc;
 
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return ctl_fetch(c, o, "/api/v1/drills", show_drills, e);
-    if (verb("run", argc, argv, 1))
+    if (ctl_verb("run", argc, argv, 1))
         return act(c, o, argv[1], "run", "the drill has begun: sbctl drill list", e);
-    if (verb("abort", argc, argv, 1))
+    if (ctl_verb("abort", argc, argv, 1))
         return act(c, o, argv[1], "abort", "it is taken back where that is still possible: sbctl drill list",
                    e);
-    if (!verb("report", argc, argv, 0) && !verb("report", argc, argv, 1))
+    if (!ctl_verb("report", argc, argv, 0) && !ctl_verb("report", argc, argv, 1))
         return err_set(e, ERR_CONFIG, "expected list, report [DRILL], run DRILL or abort DRILL");
     buf_init(&path, NULL, PATH_MOST);
     buf_str(&path, "/api/v1/drills/report");
@@ -227,9 +222,9 @@ static int verify(struct ctl *c, int argc, char **argv, struct err *e)
 
 int ctl_journal(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
-    if (argc == 0 || verb("tail", argc, argv, 0) || verb("tail", argc, argv, 1))
+    if (argc == 0 || ctl_verb("tail", argc, argv, 0) || ctl_verb("tail", argc, argv, 1))
         return tail(c, o, argc == 2 ? argv[1] : NULL, e);
-    if (verb("export", argc, argv, 0) || verb("export", argc, argv, 1))
+    if (ctl_verb("export", argc, argv, 0) || ctl_verb("export", argc, argv, 1))
         return export(c, argc == 2 ? argv[1] : NULL, e);
     if (strcmp(argv[0], "verify") == 0 && argc <= 3)
         return verify(c, argc - 1, argv + 1, e);

@@ -8,11 +8,6 @@
 
 enum { PATH_MOST = 16384, ANSWER_MOST = 64 << 20 };
 
-static bool verb(const char *word, int argc, char **argv, int arguments)
-{
-    return argc == arguments + 1 && strcmp(argv[0], word) == 0;
-}
-
 /* GET /api/v1/<resource>[/part][/tail] with what the options narrow it to. */
 static int get(struct ctl *c, const struct ctl_options *o, const char *resource, const char *part,
                const char *tail, void (*show)(const cJSON *, struct buf *), struct err *e)
@@ -81,11 +76,11 @@ static int report(struct ctl *c, const struct ctl_options *o, const char *name, 
 
 int ctl_slo(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return get(c, o, "slos", NULL, NULL, show_slos, e);
-    if (verb("show", argc, argv, 1))
+    if (ctl_verb("show", argc, argv, 1))
         return get(c, o, "slos", argv[1], NULL, show_details, e);
-    if (verb("report", argc, argv, 1))
+    if (ctl_verb("report", argc, argv, 1))
         return report(c, o, argv[1], e);
     return err_set(e, ERR_CONFIG, "expected list, show NAME or report NAME");
 }
@@ -105,14 +100,14 @@ static void show_alerts(const cJSON *a, struct buf *out)
 
 int ctl_alerts(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
-    bool unack = verb("unack", argc, argv, 1);
+    bool unack = ctl_verb("unack", argc, argv, 1);
     cJSON *body;
     struct buf path;
     int rc;
 
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return get(c, o, "alerts", NULL, NULL, show_alerts, e);
-    if (!unack && !verb("ack", argc, argv, 1))
+    if (!unack && !ctl_verb("ack", argc, argv, 1))
         return err_set(e, ERR_CONFIG, "expected no argument, ack FINGERPRINT or unack FINGERPRINT");
     buf_init(&path, NULL, PATH_MOST);
     buf_str(&path, "/api/v1/alerts");
@@ -213,17 +208,17 @@ static int postmortem(struct ctl *c, const char *id, struct err *e)
 
 int ctl_incident(struct ctl *c, const struct ctl_options *o, int argc, char **argv, struct err *e)
 {
-    if (argc == 0 || verb("list", argc, argv, 0))
+    if (argc == 0 || ctl_verb("list", argc, argv, 0))
         return get(c, o, "incidents", NULL, NULL, show_incidents, e);
-    if (verb("show", argc, argv, 1))
+    if (ctl_verb("show", argc, argv, 1))
         return get(c, o, "incidents", argv[1], NULL, show_details, e);
-    if (verb("postmortem", argc, argv, 1))
+    if (ctl_verb("postmortem", argc, argv, 1))
         return postmortem(c, argv[1], e);
-    if (verb("ack", argc, argv, 1))
+    if (ctl_verb("ack", argc, argv, 1))
         return incident_act(c, o, argv[1], "ack", NULL, "acknowledged", e);
-    if (verb("resolve", argc, argv, 1))
+    if (ctl_verb("resolve", argc, argv, 1))
         return incident_act(c, o, argv[1], "resolve", NULL, "resolved", e);
-    if (verb("note", argc, argv, 2))
+    if (ctl_verb("note", argc, argv, 2))
         return incident_act(c, o, argv[1], "note", argv[2], "noted", e);
     return err_set(e, ERR_CONFIG,
                    "expected list, show ID, postmortem ID, ack ID, resolve ID or note ID TEXT");

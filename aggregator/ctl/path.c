@@ -29,3 +29,8 @@ void path_part(struct buf *path, const char *part)
     buf_str(path, "/");
     escape(path, part);
 }
+
+bool ctl_verb(const char *verb, int argc, char **argv, int arguments)
+{
+    return argc == arguments + 1 && strcmp(argv[0], verb) == 0;
+}
