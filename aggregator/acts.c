@@ -7,16 +7,6 @@
 
 enum { LABELS_MOST = 32, WORD_MOST = 64, TEXT_MOST = 4000 };
 
-/* A member of the body, or else a parameter; NULL when absent. Copied into the arena. */
-static const char *field(const struct desk *d, const cJSON *body, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, name));
-
-    if (!text)
-        return desk_param(d, name);
-    return *text ? arena_text(d->arena, text, strlen(text)) : NULL;
-}
-
 static bool flag(const struct desk *d, const cJSON *body, const char *name)
 {
     const char *text = desk_param(d, name);
@@ -33,10 +23,10 @@ static cJSON *body_of(const struct desk *d)
 /* From, and to or for. `from` {0}: now. */
 static int span_of(struct desk *d, const cJSON *body, struct wall *from, struct wall *to)
 {
-    const char *last = field(d, body, "for"), *end = field(d, body, "to");
+    const char *last = desk_field(d, body, "for"), *end = desk_field(d, body, "to");
     struct err e = {0};
     struct span s;
-    int rc = desk_time(d, "from", field(d, body, "from"), from);
+    int rc = desk_time(d, "from", desk_field(d, body, "from"), from);
 
     if (rc)
         return rc;
@@ -84,9 +74,9 @@ static int act_over_time(struct desk *d, enum act act)
 {
     cJSON *body = body_of(d);
     struct act_order a = {.act = act,
-                          .what = *d->part ? d->part : field(d, body, "name"),
-                          .match = field(d, body, "match"),
-                          .user = field(d, body, "user"),
+                          .what = *d->part ? d->part : desk_field(d, body, "name"),
+                          .match = desk_field(d, body, "match"),
+                          .user = desk_field(d, body, "user"),
                           .end_when_resolved = flag(d, body, "end_when_resolved"),
                           .excludes_sla = flag(d, body, "excludes_sla")};
     int rc = span_of(d, body, &a.from, &a.to);
@@ -153,7 +143,7 @@ int act_incident_resolve(struct desk *d)
 int act_incident_note(struct desk *d)
 {
     cJSON *body = body_of(d);
-    const char *text = field(d, body, "text");
+    const char *text = desk_field(d, body, "text");
 
     cJSON_Delete(body);
     if (text && strlen(text) > TEXT_MOST)
@@ -203,12 +193,12 @@ int act_event(struct desk *d)
     cJSON *body = body_of(d);
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
     struct label v[LABELS_MOST];
-    struct change_event c = {.kind = field(d, body, "kind"),
-                             .name = field(d, body, "name"),
-                             .text = field(d, body, "text"),
+    struct change_event c = {.kind = desk_field(d, body, "kind"),
+                             .name = desk_field(d, body, "name"),
+                             .text = desk_field(d, body, "text"),
                              .labels = {v, labels_of(labels, v)},
                              .t = d->m->now};
-    int rc = desk_time(d, "time", field(d, body, "time"), &c.t);
+    int rc = desk_time(d, "time", desk_field(d, body, "time"), &c.t);
 
     if (!c.text)
         c.text = d->r->actor.reason;

@@ -47,6 +47,15 @@ const char *desk_param(const struct desk *d, const char *name)
     return text && *text ? text : NULL;
 }
 
+const char *desk_field(const struct desk *d, const cJSON *body, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, name));
+
+    if (!text)
+        return desk_param(d, name);
+    return *text ? arena_text(d->arena, text, strlen(text)) : NULL;
+}
+
 int desk_time(struct desk *d, const char *name, const char *text, struct wall *t)
 {
     const char *number = text ? text + (*text == '-' || *text == '+') : NULL;
@@ -164,7 +173,7 @@ static cJSON *parsed(const struct buf *json)
     return cJSON_ParseWithLength((const char *)json->data, json->len);
 }
 
-static int print(struct desk *d, cJSON **o)
+int desk_print(struct desk *d, cJSON **o)
 {
     struct err e = {0};
     char *text = *o ? cJSON_PrintUnformatted(*o) : NULL;
@@ -278,7 +287,7 @@ static int get_explain(struct desk *d)
         return desk_error(d, 404, "not_found", "no decision about \"%.100s\" is kept from before then",
                           alert);
     }
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 /* ---- notices ---- */
@@ -471,7 +480,7 @@ static int get_events(struct desk *d)
     for (size_t i = 0; i < d->n_lines; i++)
         add_line(list, &d->lines[i]);
     cJSON_AddNullToObject(o, "next");
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 /* ---- the table ---- */

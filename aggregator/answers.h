@@ -3,6 +3,8 @@
 #ifndef SB_AGGREGATOR_ANSWERS_H
 #define SB_AGGREGATOR_ANSWERS_H
 
+#include <cjson/cJSON.h>
+
 #include "aggregator/expose/desk.h"
 #include "aggregator/judge.h"
 #include "aggregator/moves.h"
@@ -52,6 +54,10 @@ int desk_error(struct desk *d, int status, const char *reason, const char *fmt, 
 int desk_fault(struct desk *d, int code, const struct err *e);
 /* A parameter, "" never: NULL when absent or empty. */
 const char *desk_param(const struct desk *d, const char *name);
+/* The object as the answer, which is cleared before; takes it. 200, or 503 when it is too large or memory was short. */
+int desk_print(struct desk *d, cJSON **o);
+/* A member of the body, or else a parameter; NULL when absent. Copied into the arena. */
+const char *desk_field(const struct desk *d, const cJSON *body, const char *name);
 /* A moment: RFC 3339, "now", or a duration before (-1h) or after (+1h, 1h) now. *t stays as it is when absent. 0 or 400. */
 int desk_time(struct desk *d, const char *name, const char *text, struct wall *t);
 

@@ -21,11 +21,6 @@ enum {
     USERS_WINDOW_S = 60
 };
 
-static int64_t ms_of(struct mono t)
-{
-    return t.ns / 1000000;
-}
-
 /* ---- of a plan ---- */
 
 struct deed {
@@ -477,13 +472,13 @@ void move_facts_tick(struct move *m, struct mono now)
         return;
     m->facts_at = now;
     for (uint8_t r = 0; r < m->set.core.n_regions; r++) {
-        if (*m->set.database && ms_of(now) - m->asked_at[r] > SYNCHRONOUS_MS)
+        if (*m->set.database && mono_to_ms(now) - m->asked_at[r] > SYNCHRONOUS_MS)
             m->facts.region[r].synchronous = 0;
         if (m->facts.region[r].lag_at == 0)
             m->facts.region[r].lag_ms = -1;
         if (!*m->set.database) { /* nothing is replicated that could be lost */
             m->facts.region[r].lag_ms = 0;
-            m->facts.region[r].lag_at = ms_of(now);
+            m->facts.region[r].lag_at = mono_to_ms(now);
             m->facts.region[r].synchronous = 1;
         }
     }

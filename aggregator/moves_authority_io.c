@@ -8,11 +8,6 @@
 
 enum { STORE_ROOM = FO_RECORD_TEXT + 1024 };
 
-static int64_t ms_of(struct mono t)
-{
-    return t.ns / 1000000;
-}
-
 /* ---- the embedded authority's states ---- */
 
 struct local_state {
@@ -240,7 +235,7 @@ static void lease_event(struct move *m, const struct authority_answer *a, uint8_
     move_event(m, &e, FO_E_LEASE);
     e.u.lease.what = a->outcome == AUTHORITY_OK ? good : what[a->outcome];
     e.u.lease.token = a->token;
-    e.u.lease.sent = ms_of(a->sent);
+    e.u.lease.sent = mono_to_ms(a->sent);
     e.u.lease.resigned = a->resigned;
     (void)move_feed(m, &e);
     move_release(m);

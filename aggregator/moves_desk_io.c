@@ -14,20 +14,6 @@
 
 enum { JOURNAL_DEFAULT = 100, JOURNAL_MOST = 10000 };
 
-static int print(struct desk *d, cJSON **o)
-{
-    char *text = cJSON_PrintUnformatted(*o);
-
-    cJSON_Delete(*o);
-    *o = NULL;
-    if (!text)
-        return desk_error(d, 503, "unavailable", "no memory");
-    buf_str(d->out, text);
-    buf_str(d->out, "\n");
-    cJSON_free(text);
-    return d->out->full ? desk_error(d, 503, "unavailable", "the answer is too large") : 200;
-}
-
 static int no_service(struct desk *d)
 {
     return desk_error(d, 404, "not_found", "there is no [failover %s] here", d->part);
@@ -40,7 +26,7 @@ static int get_failover(struct desk *d)
     if (*d->part && moves_find(d->moves, d->part) == UINT32_MAX)
         return no_service(d);
     o = moves_json(d->moves, *d->part ? d->part : NULL, d->m->now, d->m->mono);
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 /* The journal's lines that this store has, oldest first, as they stand there. */
@@ -75,7 +61,7 @@ static int get_drills(struct desk *d)
 {
     cJSON *o = moves_drills_json(d->moves, d->m->now);
 
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 static int read_drill_report(struct desk *d, struct control_lines *q)
@@ -139,7 +125,7 @@ static int get_drill_report(struct desk *d)
     add_number(o, "back_seconds_p50", s.back_p50);
     add_number(o, "back_seconds_p99", s.back_p99);
     add_number(o, "loss_seconds_most", s.loss_most);
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 static int drill_done(struct desk *d, int rc, const struct err *e)
@@ -151,7 +137,7 @@ static int drill_done(struct desk *d, int rc, const struct err *e)
     o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "id", d->part);
     cJSON_AddBoolToObject(o, "done", true);
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 static int act_drill_run(struct desk *d)
@@ -226,7 +212,7 @@ static int get_failover_plan(struct desk *d)
     if (rc)
         return rc;
     o = moves_plan_json(d->moves, at, k, region, loss, d->m->now, d->m->mono);
-    return print(d, &o);
+    return desk_print(d, &o);
 }
 
 /* ---- orders ---- */
@@ -257,19 +243,10 @@ static const struct {
     {"drill-abort", FO_C_DRILL_ABORT, false},
 };
 
-static const char *field(const struct desk *d, const cJSON *body, const char *name)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, name));
-
-    if (!text)
-        return desk_param(d, name);
-    return *text ? arena_text(d->arena, text, strlen(text)) : NULL;
-}
-
 static int order_region(struct desk *d, const cJSON *body, const struct fo_view *v, bool needed,
                         struct fo_order *o)
 {
-    const char *to = field(d, body, "to");
+    const char *to = desk_field(d, body, "to");
 
     o->region = fo_region_index(v->names, v->config->n_regions, to);
     if ((to && o->region == FO_NONE) || (needed && !to))
@@ -279,7 +256,7 @@ static int order_region(struct desk *d, const cJSON *body, const struct fo_view 
 
 static int order_mode(struct desk *d, const cJSON *body, struct fo_order *o)
 {
-    const char *mode = field(d, body, "mode");
+    const char *mode = desk_field(d, body, "mode");
 
     if (o->command != FO_C_AUTOMATION)
         return 0;
@@ -295,7 +272,7 @@ static int order_mode(struct desk *d, const cJSON *body, struct fo_order *o)
 
 static int order_action(struct desk *d, const cJSON *body, const struct fo_view *v, struct fo_order *o)
 {
-    const char *action = field(d, body, "action");
+    const char *action = desk_field(d, body, "action");
 
     o->action = FO_NONE;
     for (uint8_t i = 0; action && i < v->config->n_actions; i++) {
@@ -312,7 +289,7 @@ static int order_action(struct desk *d, const cJSON *body, const struct fo_view 
 
 static int order_until(struct desk *d, const cJSON *body, struct fo_order *o)
 {
-    const char *last = field(d, body, "for");
+    const char *last = desk_field(d, body, "for");
     struct span s;
     struct err e = {0};
 
@@ -355,7 +332,7 @@ static int read_order(struct desk *d, const cJSON *body, const struct fo_view *v
     rc = rc ? rc : order_action(d, body, v, o);
     rc = rc ? rc : order_until(d, body, o);
     rc = rc ? rc : epoch_of(d, body, o);
-    rc = rc ? rc : loss_of(d, field(d, body, "accept_data_loss"), &o->accept_loss_ms);
+    rc = rc ? rc : loss_of(d, desk_field(d, body, "accept_data_loss"), &o->accept_loss_ms);
     o->fenced_by_hand = yes(d, body, "fenced_by_hand");
     (void)snprintf(o->who, sizeof o->who, "%.63s", d->r->actor.who);
     (void)snprintf(o->why, sizeof o->why, "%.127s", d->r->actor.reason);
@@ -421,7 +398,7 @@ int answer_order(struct desk *d, uint16_t code, fo_reasons reasons, const struct
         cJSON_AddStringToObject(o, "holder_region", leader->region);
         cJSON_AddStringToObject(o, "holder_url", elsewhere ? leader->reading : "");
     }
-    rc = print(d, &o);
+    rc = desk_print(d, &o);
     return rc != 200 ? rc : code ? 409 : 200;
 }
 

@@ -28,7 +28,7 @@ static struct show show_of(const struct move *m, struct wall wall, struct mono n
                          .holder = m->holder,
                          .away = m->away,
                          .why_not_auto = m->set.why_not_auto,
-                         .now_ms = now.ns / 1000000,
+                         .now_ms = mono_to_ms(now),
                          .wall = wall,
                          .ready_text = ready_text,
                          .arg = arg.out};
@@ -226,9 +226,9 @@ static void one(const struct move *m, struct sink *out, struct wall wall, struct
     const struct text service = text_of(move_service(m));
 
     states(m, out);
-    targets(m, out, wall, now.ns / 1000000);
+    targets(m, out, wall, mono_to_ms(now));
     durations(m, out);
-    regions(m, out, now.ns / 1000000);
+    regions(m, out, mono_to_ms(now));
     sink_real(out, &leading_row, &service, m->fo.leading);
     sink_real(out, &epoch_row, &service, m->fo.record.epoch);
     sink_real(out, &quorum_row, &service, m->fo.tally.quorum);

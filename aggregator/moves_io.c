@@ -17,14 +17,9 @@ const char *move_service(const struct move *m)
     return m->set.names.service;
 }
 
-static int64_t mono_ms(struct mono t)
-{
-    return t.ns / 1000000;
-}
-
 int64_t move_now(const struct move *m)
 {
-    return mono_ms(loop_mono(m->all->d->loop));
+    return mono_to_ms(loop_mono(m->all->d->loop));
 }
 
 void move_event(const struct move *m, struct fo_event *e, uint8_t kind)

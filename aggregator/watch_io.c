@@ -12,13 +12,12 @@ enum {
     CANARY_MS = 5000, /* of nobody's watch */
     CANARY_TIMEOUT_MS = 2000,
     BEAT_MS = 5000, /* words of peers: peers_io.c */
-    SPARE = 4,
-    NS_PER_MS = 1000000
+    SPARE = 4
 };
 
 static int64_t now_ms(struct loop *l)
 {
-    return loop_mono(l).ns / NS_PER_MS;
+    return mono_to_ms(loop_mono(l));
 }
 
 static struct span shorter(struct span a, int64_t ms)
@@ -196,7 +195,7 @@ static void look(void *arg)
     bool other;
 
     timer_set(w->look, shorter(span_ms(LOOK_MS), w->fast ? w->vote.fast_ms : w->vote.tick_ms));
-    voter_look(&w->voter, &w->vote, now.ns / NS_PER_MS, &w->newest);
+    voter_look(&w->voter, &w->vote, mono_to_ms(now), &w->newest);
     w->newest.voter = w->set.core.self;
     w->looks++;
     other = !watch_same_vote(&w->newest, &w->given);

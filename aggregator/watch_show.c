@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NS_PER_MS = 1000000, VERDICTS = 4 };
+enum { VERDICTS = 4 };
 
 static const char *const verdicts[VERDICTS] = {"unknown", "up", "degraded", "down"};
 static const char *const users[] = {"unknown", "good", "bad"};
@@ -192,8 +192,8 @@ static void put_region(const struct watch *w, cJSON *o, uint8_t region, struct m
     for (uint8_t i = 0; i < w->n_targets; i++)
         if (w->target[i].region == region)
             put_target(new_in(list), &w->target[i], &w->voter.region[region].read[w->target[i].index], now);
-    put_peers(w, cJSON_AddArrayToObject(o, "peers"), region, now.ns / NS_PER_MS);
-    put_others(w, o, region, now.ns / NS_PER_MS);
+    put_peers(w, cJSON_AddArrayToObject(o, "peers"), region, mono_to_ms(now));
+    put_others(w, o, region, mono_to_ms(now));
 }
 
 cJSON *watch_show(const struct watch *w, struct mono now)
@@ -203,7 +203,7 @@ cJSON *watch_show(const struct watch *w, struct mono now)
 
     cJSON_AddBoolToObject(o, "self_ok", w->newest.self_ok);
     cJSON_AddBoolToObject(o, "fast", w->fast);
-    cJSON_AddBoolToObject(o, "tilted", w->voter.tilt_until > now.ns / NS_PER_MS);
+    cJSON_AddBoolToObject(o, "tilted", w->voter.tilt_until > mono_to_ms(now));
     list = cJSON_AddArrayToObject(o, "canaries");
     for (uint8_t i = 0; c && i < c->n; i++) {
         cJSON *k = new_in(list);

@@ -14,7 +14,7 @@
 
 #include "aggregator/watch_target.h"
 
-enum { ANSWER_MOST = 1 << 20, LATE_MS = 100, NS_PER_MS = 1000000 };
+enum { ANSWER_MOST = 1 << 20, LATE_MS = 100 };
 
 struct target_job {   /* of tcp:// */
     struct target *t; /* NULL: the target is gone */
@@ -67,7 +67,7 @@ static void answered(void *arg, const struct http_result *r)
 
 static int64_t left_ms(struct mono until)
 {
-    int64_t left = mono_sub(until, clock_mono()).ns / NS_PER_MS;
+    int64_t left = span_to_ms(mono_sub(until, clock_mono()));
 
     return left > 0 ? left : 0;
 }

@@ -452,7 +452,7 @@ static int cut_all(struct cluster *c, const struct fence_order *o, struct err *e
         pause_ms(PAUSE_MS);
         rc = refused(c, o, e);
     } while (rc == ERR_STATE && fence_left(o).ns > PAUSE_MS * 1000000);
-    ticks = clock_mono().ns / 1000000 * sysconf(_SC_CLK_TCK) / 1000 + 1;
+    ticks = mono_to_ms(clock_mono()) * sysconf(_SC_CLK_TCK) / 1000 + 1;
     while (rc == 0) {
         unsigned connecting = end_connecting(c, ticks);
 

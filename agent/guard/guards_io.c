@@ -57,7 +57,7 @@ static void on_timer(void *arg);
 
 static int64_t now_ms(void)
 {
-    return clock_mono().ns / 1000000;
+    return mono_to_ms(clock_mono());
 }
 
 static const char *endpoint_said(void *arg, unsigned i)

@@ -37,7 +37,7 @@ struct helper {
 
 static int64_t now_ms(void)
 {
-    return clock_mono().ns / 1000000;
+    return mono_to_ms(clock_mono());
 }
 
 /* ---- telling ---- */

@@ -70,7 +70,7 @@ static void begin_one(struct jobs *j, enum fence_kind k, const struct guard_sett
 void jobs_begin(struct jobs *j, const struct guard_settings *s, const struct fence_order *o)
 {
     j->failed = false;
-    j->until = o->until.ns / 1000000;
+    j->until = mono_to_ms(o->until);
     for (int k = 0; k < FENCE_KINDS; k++)
         if (s->kinds & 1U << k)
             begin_one(j, (enum fence_kind)k, s, o);
@@ -113,7 +113,7 @@ static void give_up(struct jobs *j, enum fence_kind k)
 
 bool jobs_ended(struct jobs *j, bool *ok)
 {
-    bool late = clock_mono().ns / 1000000 >= j->until, all = true;
+    bool late = mono_to_ms(clock_mono()) >= j->until, all = true;
 
     for (int k = 0; k < FENCE_KINDS; k++) {
         int status;

@@ -32,6 +32,10 @@ static inline int64_t span_to_ms(struct span d)
 {
     return d.ns / 1000000;
 }
+static inline int64_t mono_to_ms(struct mono t)
+{
+    return t.ns / 1000000;
+}
 static inline double span_seconds(struct span d)
 {
     return (double)d.ns / 1e9;

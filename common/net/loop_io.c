@@ -158,7 +158,7 @@ static void watch_look(struct loop *l)
     if (suspended - l->suspended_ns > BEAT_MIN_MS * INT64_C(1000000))
         rearm_all(l);
     l->suspended_ns = suspended;
-    moved = n->wall.ms - n->mono.ns / 1000000 - l->offset_ms;
+    moved = n->wall.ms - mono_to_ms(n->mono) - l->offset_ms;
     if (span_ms(moved < 0 ? -moved : moved).ns > l->limit.ns)
         moved = clock_offset() - l->offset_ms;
     l->offset_ms += moved;
