@@ -170,6 +170,13 @@ void action_seen(struct action_result *out, const char *fmt, ...) __attribute__(
 enum { ACTION_MARK = 160 };
 void action_mark(const struct action_order *o, char out[ACTION_MARK]);
 bool action_mark_parse(const char *text, uint32_t *epoch, struct fencing *token);
+/* Of several things that all have to be so, what is not: begin with {ACTION_OK}, and take in each answer of probe's classes.
+ * False: it is another answer, which is the result. */
+struct action_worst {
+    enum action_class class; /* OK, PROGRESS, NOT_APPLIED */
+    char text[ACTION_TEXT];  /* of the latest NOT_APPLIED, else of the first PROGRESS; "" when all is so */
+};
+bool action_worst(struct action_worst *w, const struct action_result *one);
 /* What an operation may answer, whatever the driver says: `already` is an answer of apply and undo only, and so is
  * `unknown`, since a question that was lost can be asked again. */
 enum action_class action_settle(enum action_op op, enum action_class c);

@@ -143,8 +143,7 @@ static void settle(struct job *j, const struct group *g)
 
 static void probe(struct job *j)
 {
-    enum action_class worst = ACTION_OK;
-    char text[ACTION_TEXT] = "";
+    struct action_worst worst = {.class = ACTION_OK};
     size_t n = 0;
 
     for (size_t i = 0; i < j->t->n_groups; i++) {
@@ -152,18 +151,14 @@ static void probe(struct job *j)
             continue;
         n++;
         settle(j, &j->t->groups[i]);
-        if (j->out->class != ACTION_OK && j->out->class != ACTION_PROGRESS &&
-            j->out->class != ACTION_NOT_APPLIED)
+        if (!action_worst(&worst, j->out))
             return;
-        if (j->out->class == ACTION_NOT_APPLIED || (j->out->class == ACTION_PROGRESS && worst == ACTION_OK)) {
-            worst = j->out->class;
-            (void)snprintf(text, sizeof text, "%s", j->out->text);
-        }
     }
-    if (worst == ACTION_OK)
-        (void)snprintf(text, sizeof text, "%zu groups of %.64s have what is wanted", n, j->o->to);
-    action_say(j->out, worst, "%s", text);
-    action_seen(j->out, "%s", text);
+    if (worst.class == ACTION_OK)
+        action_say(j->out, ACTION_OK, "%zu groups of %.64s have what is wanted", n, j->o->to);
+    else
+        action_say(j->out, worst.class, "%s", worst.text);
+    action_seen(j->out, "%s", j->out->text);
 }
 
 static bool raise(struct job *j, const struct group *g)

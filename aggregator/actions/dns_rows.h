@@ -4,7 +4,7 @@
 
 #include "aggregator/actions/action.h"
 
-enum { DNS_VALUES = 64 }; /* words of `values` */
+enum { DNS_VALUES = 64, DNS_SERVERS = 16 }; /* words of `values`; servers that are asked */
 
 #define ACTION_ROWS_RECORD                                                                                   \
     {.key = "zone",                                                                                          \
@@ -48,6 +48,13 @@ enum { DNS_VALUES = 64 }; /* words of `values` */
         .key = "token_name", .type = OPT_STRING, .dflt = "", .reloadable = true,                             \
         .sentence = "Name of the TXT record that carries epoch and token of the last move; empty: _fo. "     \
                     "before the name."                                                                       \
+    }
+#define ACTION_ROW_AGREE                                                                                     \
+    {                                                                                                        \
+        .key = "agree", .type = OPT_LIST, .dflt = "", .reloadable = true, .max = DNS_SERVERS,                \
+        .sentence =                                                                                          \
+            "Name servers of the zone, ADDRESS or ADDRESS:PORT, that have to show the change before "        \
+            "it counts as done."                                                                             \
     }
 #define ACTION_RECORD_REQUIRED "zone name values"
 

@@ -14,10 +14,10 @@
 #include "common/config/copies.h"
 #include "common/net/loop.h"
 
-enum { SERVERS_MOST = 16, TRIES = 4 };
+enum { TRIES = 4 };
 
 struct action_target {
-    struct dns_server servers[SERVERS_MOST];
+    struct dns_server servers[DNS_SERVERS];
     size_t n_servers, n_own; /* the first n_own have authority, the others are resolvers */
     struct dns_target record;
     char *key_name, *key_algorithm, *key_secret;
@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
      .type = OPT_LIST,
      .dflt = "",
      .reloadable = true,
-     .max = SERVERS_MOST / 2,
+     .max = DNS_SERVERS / 2,
      .sentence =
          "Name servers of the zone, ADDRESS or ADDRESS:PORT; the first takes updates, and all are asked "
          "whether they have them."},
@@ -40,7 +40,7 @@ static const struct option_row rows[] = {
      .type = OPT_LIST,
      .dflt = "",
      .reloadable = true,
-     .max = SERVERS_MOST / 2,
+     .max = DNS_SERVERS / 2,
      .sentence = "Resolvers of users that have to see the change too before it counts as done."},
     {.key = "tsig_name",
      .type = OPT_STRING,
@@ -69,12 +69,12 @@ static int servers_open(struct action_target *t, const struct section *s, const 
     int rc;
 
     *key = "name_servers";
-    rc = dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
+    rc = dns_servers_open(s, *key, t->servers, DNS_SERVERS, &t->n_servers, e);
     if (rc)
         return rc;
     t->n_own = t->n_servers;
     *key = "resolvers";
-    return dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
+    return dns_servers_open(s, *key, t->servers, DNS_SERVERS, &t->n_servers, e);
 }
 
 static void dns_update_close(struct action_target **tp)

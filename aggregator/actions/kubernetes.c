@@ -280,9 +280,8 @@ static void settle(struct job *j, const struct workload *w)
 /* Over all workloads of the region. */
 static void probe(struct job *j)
 {
+    struct action_worst worst = {.class = ACTION_OK};
     size_t n = 0;
-    char text[ACTION_TEXT] = "";
-    enum action_class worst = ACTION_OK;
 
     for (size_t i = 0; i < j->t->n_workloads; i++) {
         const struct workload *w = &j->t->workloads[i];
@@ -291,16 +290,11 @@ static void probe(struct job *j)
             continue;
         n++;
         settle(j, w);
-        if (j->out->class != ACTION_OK && j->out->class != ACTION_PROGRESS &&
-            j->out->class != ACTION_NOT_APPLIED)
+        if (!action_worst(&worst, j->out))
             return;
-        if (j->out->class == ACTION_NOT_APPLIED || (j->out->class == ACTION_PROGRESS && worst == ACTION_OK)) {
-            worst = j->out->class;
-            (void)snprintf(text, sizeof text, "%s", j->out->text);
-        }
     }
-    if (worst != ACTION_OK)
-        action_say(j->out, worst, "%s", text);
+    if (worst.class != ACTION_OK)
+        action_say(j->out, worst.class, "%s", worst.text);
     else
         action_say(j->out, ACTION_OK, "%zu workloads of %.64s are as they are to be", n, j->region);
     action_seen(j->out, "%s", j->out->text);

@@ -126,3 +126,14 @@ bool action_mark_parse(const char *text, uint32_t *epoch, struct fencing *token)
     }
     return found;
 }
+
+bool action_worst(struct action_worst *w, const struct action_result *one)
+{
+    if (one->class != ACTION_OK && one->class != ACTION_PROGRESS && one->class != ACTION_NOT_APPLIED)
+        return false;
+    if (one->class == ACTION_NOT_APPLIED || (one->class == ACTION_PROGRESS && w->class == ACTION_OK)) {
+        w->class = one->class;
+        (void)snprintf(w->text, sizeof w->text, "%s", one->text);
+    }
+    return true;
+}

@@ -16,11 +16,11 @@
 #include "common/config/copies.h"
 #include "common/net/loop.h"
 
-enum { SERVERS_MOST = 16, ARENA_MOST = 16 << 20, ANSWER_MOST = 4 << 20, MARK_TTL_S = 30, PATH_MOST = 1200 };
+enum { ARENA_MOST = 16 << 20, ANSWER_MOST = 4 << 20, MARK_TTL_S = 30, PATH_MOST = 1200 };
 
 struct action_target {
     struct dns_target record;
-    struct dns_server servers[SERVERS_MOST];
+    struct dns_server servers[DNS_SERVERS];
     size_t n_servers;
     struct action_tls tls;
     char *url; /* of the zone */
@@ -37,14 +37,7 @@ static const struct option_row rows[] = {
      .dflt = "localhost",
      .reloadable = true,
      .sentence = "The server's id within its API."},
-    {.key = "agree",
-     .type = OPT_LIST,
-     .dflt = "",
-     .reloadable = true,
-     .max = SERVERS_MOST,
-     .sentence =
-         "Name servers of the zone, ADDRESS or ADDRESS:PORT, that have to show the change before it counts "
-         "as done."},
+    ACTION_ROW_AGREE,
     ACTION_ROWS_TLS,
 };
 
@@ -74,7 +67,7 @@ static struct action_target *plain_open(const struct section *s, const char **ke
     }
     if (dns_target_open(s, &t->record, key, e) == 0) {
         *key = "agree";
-        if (dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e) == 0)
+        if (dns_servers_open(s, *key, t->servers, DNS_SERVERS, &t->n_servers, e) == 0)
             return t;
     }
     powerdns_close(&t);

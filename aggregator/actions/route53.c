@@ -18,7 +18,7 @@
 #include "common/net/loop.h"
 #include "common/net/sigv4.h"
 
-enum { SERVERS_MOST = 16, TRIES = 3, ARENA_MOST = 32 << 20, BATCH_MOST = 256 * 1024, WORD_MOST = 1200 };
+enum { TRIES = 3, ARENA_MOST = 32 << 20, BATCH_MOST = 256 * 1024, WORD_MOST = 1200 };
 
 struct choice {
     char region[64];
@@ -34,7 +34,7 @@ struct action_target {
     uint32_t ttl_most;
     struct choice choices[DNS_VALUES];
     size_t n_choices;
-    struct dns_server servers[SERVERS_MOST];
+    struct dns_server servers[DNS_SERVERS];
     size_t n_servers;
     struct dns_place dns; /* the same place, for its name servers */
 };
@@ -49,14 +49,7 @@ static const struct option_row rows[] = {
      .dflt = "us-east-1",
      .reloadable = true,
      .sentence = "Region of the signature of Route 53, which has one for each partition of AWS."},
-    {.key = "agree",
-     .type = OPT_LIST,
-     .dflt = "",
-     .reloadable = true,
-     .max = SERVERS_MOST,
-     .sentence =
-         "Name servers of the zone, ADDRESS or ADDRESS:PORT, that have to show the change before it counts "
-         "as done."},
+    ACTION_ROW_AGREE,
     ACTION_ROWS_TLS,
 };
 
@@ -209,7 +202,7 @@ static struct action_target *plain_open(const struct section *s, const char **ke
     }
     if (!rc) {
         *key = "agree";
-        rc = dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
+        rc = dns_servers_open(s, *key, t->servers, DNS_SERVERS, &t->n_servers, e);
     }
     if (!rc && (!t->region || !t->base))
         rc = err_set(e, ERR_NOMEM, "no memory for an action");

@@ -14,7 +14,7 @@
 #include "common/config/copies.h"
 #include "common/net/loop.h"
 
-enum { ENDPOINTS_MOST = 16, SERVERS_MOST = 16, ARENA_MOST = 1 << 20, ANSWER_MOST = 4096, LIST_MOST = 200 };
+enum { ENDPOINTS_MOST = 16, ARENA_MOST = 1 << 20, ANSWER_MOST = 4096, LIST_MOST = 200 };
 
 struct endpoint {
     char region[64];
@@ -28,7 +28,7 @@ struct action_target {
     struct action_tls tls;
     bool asks_dns;
     struct dns_target record;
-    struct dns_server servers[SERVERS_MOST];
+    struct dns_server servers[DNS_SERVERS];
     size_t n_servers;
 };
 
@@ -48,14 +48,7 @@ static const struct option_row rows[] = {
                  "us-west-2=https://lookout.example.com/fo/v1/app/primary-off; at least two."},
     ACTION_ROWS_RECORD,
     ACTION_ROW_TOKEN_NAME,
-    {.key = "agree",
-     .type = OPT_LIST,
-     .dflt = "",
-     .reloadable = true,
-     .max = SERVERS_MOST,
-     .sentence =
-         "Name servers of the zone, ADDRESS or ADDRESS:PORT, that have to show the change before it counts "
-         "as done."},
+    ACTION_ROW_AGREE,
     ACTION_ROWS_TLS,
 };
 
@@ -118,7 +111,7 @@ static struct action_target *plain_open(const struct section *s, const char **ke
         t->asks_dns = !rc;
         if (!rc) {
             *key = "agree";
-            rc = dns_servers_open(s, *key, t->servers, SERVERS_MOST, &t->n_servers, e);
+            rc = dns_servers_open(s, *key, t->servers, DNS_SERVERS, &t->n_servers, e);
         }
     }
     if (rc)
