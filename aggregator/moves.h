@@ -45,7 +45,6 @@ cJSON *moves_drills_json(const struct moves *m, struct wall now);
 
 /* ---- reading ---- */
 uint32_t moves_count(const struct moves *m);
-const char *moves_name(const struct moves *m, uint32_t i);
 uint32_t moves_find(const struct moves *m, const char *service); /* UINT32_MAX: none */
 struct fo_view { /* of one service, borrowed until the next turn of the loop */
     const struct fo *fo;

@@ -39,8 +39,6 @@ static void deed_end(struct deed *d, const struct action_result *r)
     struct move *m = d->call.m;
     struct fo_event e;
 
-    if (r->class < ACTION_CLASSES)
-        m->answers[r->class]++;
     LOG(m->all->d->log, r->class <= ACTION_PROGRESS ? LOG_INFO : LOG_WARN, "failover", "action",
         kv_s("service", move_service(m)),
         kv_s("action", move_call_fits(&d->call) ? m->set.names.action[d->action] : ""),

@@ -297,11 +297,6 @@ static const struct move *nth(const struct moves *all, uint32_t i)
     return m;
 }
 
-const char *moves_name(const struct moves *all, uint32_t i)
-{
-    return move_service(nth(all, i));
-}
-
 uint32_t moves_find(const struct moves *all, const char *service)
 {
     uint32_t n = 0;

@@ -84,8 +84,7 @@ struct move {
     uint32_t told_fenced; /* epoch of the newest FO_E_FENCED */
     /* counts */
     uint32_t page[2]; /* by enum fo_page: a bit for each state about which people are told now */
-    uint64_t transitions, pages, answers[ACTION_CLASSES];
-    struct mono entered[FO_STATES];
+    uint64_t transitions;
 };
 
 struct move_drill {

@@ -78,8 +78,6 @@ void move_do_tell(struct move *m, const struct fo_effect *x)
     }
     fo_reasons_text(x->reasons, why, sizeof why);
     m->transitions++;
-    if (x->to < FO_STATES)
-        m->entered[x->to] = loop_mono(m->all->d->loop);
     (void)snprintf(text, sizeof text, "%s: %s to %s: %s%s%s (rule %u)", move_service(m),
                    fo_state_name(x->from), fo_state_name(x->to), row ? row->sentence : "",
                    *why ? " Because of: " : "", why, x->row);
@@ -98,7 +96,6 @@ void move_do_page(struct move *m, const struct fo_effect *x)
     char why[300];
 
     fo_reasons_text(x->reasons, why, sizeof why);
-    m->pages += x->on;
     if (x->on)
         *page |= UINT32_C(1) << x->to;
     else

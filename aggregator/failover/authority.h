@@ -62,7 +62,6 @@ struct authority_params {
 struct authority *authority_open(const struct authority_params *p, struct err *e);
 /* Answers that are outstanding never come; leases are left to expire. Not from within an answer. */
 void authority_close(struct authority **a);
-bool authority_is_local(const struct authority *a);
 
 /* One of each kind may be under way for a service; a second gets ERR_STATE. 0 or ERR_NOMEM otherwise. */
 int authority_acquire(struct authority *a, const char *service, authority_done done, void *arg);

@@ -75,11 +75,6 @@ void authority_close(struct authority **ap)
     *ap = NULL;
 }
 
-bool authority_is_local(const struct authority *a)
-{
-    return !a->link;
-}
-
 /* ---- calls ---- */
 
 void authority_end(struct authority_call *c, enum authority_outcome outcome)

@@ -128,11 +128,6 @@ void etcd_link_free(struct etcd_link **lp)
     *lp = NULL;
 }
 
-struct loop *etcd_link_loop(const struct etcd_link *l)
-{
-    return l->loop;
-}
-
 struct span etcd_link_timeout(const struct etcd_link *l)
 {
     return l->timeout;
