@@ -1,5 +1,6 @@
 /* See drill.h. */
 #include "aggregator/failover/drill.h"
+#include "common/base/wilson.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -347,17 +348,6 @@ static double rank(double *v, uint32_t n, double q)
     uint32_t at = (uint32_t)ceil(q * n);
 
     return n ? v[at ? at - 1 : 0] : NAN;
-}
-
-/* Wilson's score interval at 95 % (JASA 22, 1927): honest also when all of few have succeeded. */
-static void wilson(uint32_t good, uint32_t n, double *low, double *high)
-{
-    const double z = 1.959963984540054;
-    double p = n ? (double)good / n : NAN, d = 1 + z * z / n, middle = p + z * z / (2.0 * n);
-    double half = z * sqrt(p * (1 - p) / n + z * z / (4.0 * n * n));
-
-    *low = n ? (middle - half) / d : NAN;
-    *high = n ? (middle + half) / d : NAN;
 }
 
 void drill_report(const struct drill_result *v, uint32_t n, struct drill_stats *out)

@@ -1,5 +1,6 @@
 /* See burn.h. */
 #include "aggregator/slo/burn.h"
+#include "common/base/wilson.h"
 
 #include <math.h>
 
@@ -19,17 +20,14 @@ double burn_rate(uint64_t good, uint64_t total, double objective)
 
 double burn_least(uint64_t good, uint64_t total, double objective)
 {
-    const double z = 1.96;
-    double n = (double)total, p, middle, half;
+    double low, high;
 
     if (!total)
         return NAN;
     if (good >= total)
         return 0;
-    p = (double)(total - good) / n;
-    middle = p + z * z / (2 * n);
-    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    return (middle - half) / (1 + z * z / n) / (1 - objective);
+    wilson(total - good, total, &low, &high);
+    return low / (1 - objective);
 }
 
 double budget_remaining(uint64_t good, uint64_t total, double objective, double elapsed)
