@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "aggregator/failover/failover.h"
+#include "tests/unit/fo_production.h"
 
 enum { EAST, WEST, THIRD };
 enum { A_FENCE, A_PROMOTE, A_SCALE, A_TEST, A_SWITCH, A_VALIDATE, A_TIDY, A_CATCHUP, ACTIONS };
@@ -372,36 +373,6 @@ static inline void rig_add(struct rig *w, uint8_t i, enum plan_step step, bool r
                                          .patience_ms = 60000};
 }
 
-static inline void rig_times(struct fo_times *t)
-{
-    *t = (struct fo_times){.boot = 60000,
-                           .suspect_clear = 30000,
-                           .confirm = 10000,
-                           .gray_page = 60000,
-                           .gray_clear = 120000,
-                           .gray_auto = 300000,
-                           .tilt = 30000,
-                           .lease = 15000,
-                           .keep = 3000,
-                           .margin = 4000,
-                           .lock_delay = 10000,
-                           .serving = 20000,
-                           .contract = 32000,
-                           .fence = 60000,
-                           .catchup = 60000,
-                           .target_up = 600000,
-                           .ready_age = 1800000,
-                           .rpo = 60000,
-                           .warm = 120000,
-                           .validate = 180000,
-                           .validate_most = 600000,
-                           .hold = 1800000,
-                           .failback_green = 3600000,
-                           .retry = 500,
-                           .retry_most = 8000,
-                           .plan_most = 1800000};
-}
-
 static inline void rig_restart(struct rig *w)
 {
     w->dead = false;
@@ -439,7 +410,7 @@ static inline struct rig *rig_new(void)
     rig_add(w, A_TIDY, STEP_TIDY, false, false);
     rig_add(w, A_CATCHUP, STEP_CATCHUP, true, true);
     w->c.actions[A_CATCHUP].on = 6;
-    rig_times(&w->c.t);
+    w->c.t = fo_production;
     w->now = 1000000;
     w->wall = 1800000000000;
     w->guards_fence = true;

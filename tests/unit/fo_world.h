@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "aggregator/failover/vote.h"
+#include "tests/unit/fo_production.h"
 
 enum { EAST, WEST, NORTH_DOMAIN = FO_REGIONS, REGIONS = 2 };
 enum { STEP_MS = 100, WAITING = 256, SERVING_MS = 20000, GUARD_MS = 5000, ACTION_MS = 500 };
@@ -659,32 +660,7 @@ static inline void world_make(struct world *w)
     add_action(w, A_CATCHUP, STEP_CATCHUP, true);
     c->actions[A_FENCE].undo = c->actions[A_CATCHUP].undo = 1;
     c->actions[A_CATCHUP].on = 1 << FO_SWITCHOVER | 1 << FO_DRILL;
-    c->t = (struct fo_times){.boot = 60000,
-                             .suspect_clear = 30000,
-                             .confirm = 10000,
-                             .gray_page = 60000,
-                             .gray_clear = 120000,
-                             .gray_auto = 300000,
-                             .tilt = 30000,
-                             .lease = 15000,
-                             .keep = 3000,
-                             .margin = 4000,
-                             .lock_delay = 10000,
-                             .serving = 20000,
-                             .contract = 32000,
-                             .fence = 60000,
-                             .catchup = 60000,
-                             .target_up = 600000,
-                             .ready_age = 1800000,
-                             .rpo = 60000,
-                             .warm = 120000,
-                             .validate = 180000,
-                             .validate_most = 600000,
-                             .hold = 1800000,
-                             .failback_green = 3600000,
-                             .retry = 500,
-                             .retry_most = 8000,
-                             .plan_most = 1800000};
+    c->t = fo_production;
     w->facts.services = 1;
     w->facts.in_window = 1;
     for (int r = 0; r < REGIONS; r++)
