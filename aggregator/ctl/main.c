@@ -98,7 +98,7 @@ static const struct flag {
     {"accept-data-loss", "S", AT(accept_data_loss), "failover",
      "of failover start, approve, plan: so many seconds of writes may be lost"},
     {"fenced-by-hand", NULL, AT(fenced_by_hand), "failover",
-     "of failover resume, break-glass: you vouch that the old side does not write"},
+     "of failover approve, resume, break-glass: you vouch that the old side does not write"},
     {"confirm", "SERVICE", AT(confirm), "failover", "of failover break-glass: the service's name, typed"},
     {"text", "TEXT", AT(text), "event", "what happened"},
     {"labels", "NAME=VALUE,...", AT(labels), "event", "whom it concerns"},
