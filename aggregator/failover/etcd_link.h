@@ -17,7 +17,7 @@ struct etcd_ask; /* one request under way */
 
 /* s: [coordination]; read now, borrowed for the call. */
 struct etcd_link *etcd_link_new(const struct section *s, struct loop *l, struct log *log, struct err *e);
-void etcd_link_free(struct etcd_link **l); /* what is under way ends without an answer */
+void etcd_link_free(struct etcd_link **l);                /* what is under way ends without an answer */
 struct span etcd_link_timeout(const struct etcd_link *l); /* of a whole call of authority.h */
 /* The member that is asked first now. */
 uint32_t etcd_link_member(const struct etcd_link *l);
