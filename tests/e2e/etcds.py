@@ -45,7 +45,7 @@ class Member(Process):
         super().__init__(name, argv, folder, env={"ETCDCTL_API": "3"})
 
     def pause(self):
-        self.signal(signal.SIGSTOP)
+        self.freeze()
 
     def go_on(self):
         self.signal(signal.SIGCONT)

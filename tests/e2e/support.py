@@ -125,6 +125,16 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
+    def freeze(self):
+        """SIGSTOP, and waits until each of its threads stands: on a busy machine one may answer for a while yet."""
+        self.signal(signal.SIGSTOP)
+
+        def stands():
+            tasks = f"/proc/{self.child.pid}/task"
+            states = [open(f"{tasks}/{t}/stat", encoding="ascii").read().rpartition(")")[2].split()[0] for t in os.listdir(tasks)]
+            return set(states) == {"T"}
+        wait_for(stands, 20)
+
     def kill(self):
         """kill -9, at once."""
         if self.alive():

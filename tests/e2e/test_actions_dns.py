@@ -156,11 +156,10 @@ def test_a_server_that_is_down(server, actions):
 
 def test_a_server_that_hangs(server, actions):
     add(actions, server)
-    server.process.signal(signal.SIGSTOP)
+    server.process.freeze()
     for op in ("apply", "probe", "verify"):  # the question before the update had no answer: nothing was sent that changes
         r = actions.run("dns", op, deadline_ms=1500)
-        # on a busy machine the runner's own deadline may be first: then nobody knows of a change, and the probe tells
-        assert r["class"] == "retry" or (op, r["class"]) == ("apply", "unknown"), (op, r)
+        assert r["class"] == "retry", (op, r)
     server.process.signal(signal.SIGCONT)
     support.wait_for(server.up)
     assert actions.run("dns", "apply")["class"] == "ok"
@@ -267,7 +266,7 @@ def test_udp(server, actions):
     assert actions.run("dns", "precheck")["class"] == "ok"
     assert actions.run("dns", "apply")["class"] == "ok"
     assert actions.run("dns", "verify")["class"] == "ok"
-    server.process.signal(signal.SIGSTOP)
+    server.process.freeze()
     assert actions.run("dns", "undo", deadline_ms=1000)["class"] == "retry"
     server.process.signal(signal.SIGCONT)
 
@@ -396,7 +395,7 @@ def test_api_gone_or_silent(pdns, actions):
     support.wait_for(lambda: pdns.values("app") == ["198.51.100.1"])
     assert actions.run("api", "probe")["class"] == "ok"
     assert actions.run("api", "apply")["class"] == "already"
-    pdns.process.signal(signal.SIGSTOP)
+    pdns.process.freeze()
     for op in ("precheck", "probe", "undo", "verify"):
         assert actions.run("api", op, deadline_ms=1500)["class"] == "retry", op
     pdns.process.signal(signal.SIGCONT)
