@@ -2,6 +2,7 @@
 
 Used by the end-to-end tests and by the demo; needs nothing but Python's standard library.
 """
+import fcntl
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -31,17 +33,35 @@ def below_ephemeral():
         return range(10_000, int(f.read().split()[0]))
 
 
+CLAIMS = os.path.join(tempfile.gettempdir(), f"securebase-test-ports-{os.getuid()}")
+claimed = []  # open files, each with a lock
+
+
 def free_port(kind=socket.SOCK_STREAM):
-    """A port that nobody had a moment ago. It lies where no connection of another test can come upon it before the program
-    that is to have it is there, or while that one is away; and among so many that two tests will not choose the same."""
-    for port in random.sample(below_ephemeral(), min(100, len(below_ephemeral()))) + [0]:
+    """A port that nobody has, and that no other caller of this function gets while this process lives. It lies where no
+    connection can come upon it before the program that is to have it is there, or while that one is away."""
+    for port in random.sample(below_ephemeral(), min(1000, len(below_ephemeral()))):
         with socket.socket(socket.AF_INET, kind) as s:
             try:
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return s.getsockname()[1]
+            if claim(port):
+                return port
     raise AssertionError("no free port")
+
+
+def claim(port):
+    """Whether the port is this process's from now on, among all that ask here."""
+    os.makedirs(CLAIMS, exist_ok=True)
+    f = open(os.path.join(CLAIMS, str(port)), "w", encoding="ascii")
+    try:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        f.close()
+        return False
+    claimed.append(f)
+    return True
 
 
 def wait_for(what, seconds=20, every=0.05, why=None):
