@@ -74,7 +74,7 @@ int guard_file_open(struct guard_file *f, const char *dir, const char *name, str
     ssize_t n;
     int rc;
 
-    *f = (struct guard_file){.fd = -1};
+    *f = (struct guard_file){.fd = -1, .told = -1};
     *kept = (struct guard_kept){0};
     (void)snprintf(path, sizeof path, "%s/guard-%s.state", dir, name);
     f->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -106,6 +106,22 @@ int guard_file_keep(struct guard_file *f, const struct guard_kept *k, struct err
     return 0;
 }
 
+static int tell(const struct guard_file *f, int64_t until)
+{
+    char line[2 * 20 + sizeof f->boot + 3];
+    int n = snprintf(line, sizeof line, "%020lld %s %020lld\n", (long long)until, f->boot, (long long)until);
+
+    return put(f->told, (const uint8_t *)line, (size_t)n, 0);
+}
+
+int guard_file_tell(struct guard_file *f, const char *path, struct err *e)
+{
+    f->told = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (f->told < 0 || fchmod(f->told, 0644) != 0 || ftruncate(f->told, 0) != 0 || tell(f, 0) != 0)
+        return err_sys(e, ERR_IO, errno, "lease_file: %s", path);
+    return 0;
+}
+
 void guard_file_lease(struct guard_file *f, const struct guard *g)
 {
     struct guard_lease_kept now = f->lease;
@@ -114,6 +130,9 @@ void guard_file_lease(struct guard_file *f, const struct guard *g)
     guard_lease_of(g, &now);
     if (now.deadline == f->lease.deadline && now.serving == f->lease.serving)
         return;
+    if (f->told >= 0 && (!*f->boot || tell(f, now.serving ? now.deadline : 0) != 0) &&
+        ftruncate(f->told, 0) != 0) /* no line, no lease */
+        return;                     /* what stands there ends by itself; it is tried again */
     memcpy(now.boot, f->boot, sizeof now.boot);
     guard_lease_write(&now, slot);
     if (put(f->fd, slot, sizeof slot, 2 * GUARD_SLOT) == 0)

@@ -357,7 +357,7 @@ static int own(struct guards *g, struct guard_settings *s)
     s->socket = text_of_own(g, s->socket, &ok);
     for (unsigned i = 0; i < s->n_endpoints; i++)
         s->endpoints[i] = text_of_own(g, s->endpoints[i], &ok);
-    s->user = s->state_dir = NULL; /* matters of the helper */
+    s->user = s->state_dir = s->lease_file = NULL; /* matters of the helper */
     s->section = NULL;
     return ok ? 0 : ERR_NOMEM;
 }

@@ -289,6 +289,8 @@ static int start(struct helper *h, struct err *e)
     (void)mlockall(MCL_CURRENT | MCL_ONFAULT);
     if (rc == 0)
         rc = guard_file_open(&h->file, h->s->state_dir, h->s->name, &kept, &lease, &found, e);
+    if (rc == 0 && h->s->lease_file)
+        rc = guard_file_tell(&h->file, h->s->lease_file, e);
     if (rc == 0)
         rc = rights_drop(h->s, e);
     if (rc != 0)
@@ -302,7 +304,7 @@ int helper_run(const struct config *c, const char *name, struct log *log)
 {
     const struct section *section = guard_section_find(c, name);
     struct guard_settings s;
-    struct helper h = {.s = &s, .log = log, .link = -1, .listener = -1, .file = {.fd = -1}};
+    struct helper h = {.s = &s, .log = log, .link = -1, .listener = -1, .file = {.fd = -1, .told = -1}};
     struct err e = {0};
 
     if (!section) {

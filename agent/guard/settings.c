@@ -54,6 +54,10 @@ static const struct option_row rows[] = {
     {.key = "state_dir",
      .type = OPT_PATH,
      .sentence = "Folder of guard-NAME.state; absent: that of the agent."},
+    {.key = "lease_file",
+     .type = OPT_PATH,
+     .sentence = "File that tells the service itself until when it may write, to be asked before each answer to a "
+                 "write; absent: none. In a folder that exists, on a tmpfs."},
     {.key = "unit",
      .type = OPT_LIST,
      .dflt = "",
@@ -217,6 +221,7 @@ void guard_settings_read(const struct config *c, const struct section *s, struct
                                    .socket = option_text(s, "helper"),
                                    .user = option_text(s, "user"),
                                    .state_dir = option_text(s, "state_dir"),
+                                   .lease_file = option_text(s, "lease_file"),
                                    .kinds = kinds_of(s),
                                    .section = s};
     if (!*out->region)

@@ -260,6 +260,50 @@ def test_both_sleep(says, guarded, switch):
     assert "release" not in switch.orders()
 
 
+def test_the_service_looks_at_its_lease(says, guarded, switch, tmp_path):
+    """By the function that docs/guard.md shows: a lease while confirmed, none when denied, none for what slept through its end,
+    before anybody has fenced anything."""
+    with open(os.path.join(support.TOP, "docs", "guard.md"), encoding="utf-8") as f:
+        shown = f.read().split("```python\n")[1].split("```")[0]
+    names = {}
+    exec(shown, names)  # pylint: disable=exec-used
+    path = str(tmp_path / "lease")
+
+    def may():
+        return names["may_write"](path)
+
+    a, = says(None)
+    assert not may()  # no guard yet
+    agent = guarded([a], dict(switch.fence, lease_file=path))
+    wait_for(lambda: agent.phase() == "unknown")
+    assert switch.on() and not may() and os.stat(path).st_mode & 0o777 == 0o644
+    a.answer = serve(4)
+    wait_for(may)
+    a.answer = deny(5)
+    wait_for(lambda: not may())
+    wait_for(fenced(agent))
+    assert not may()
+    a.answer = serve(6)
+    wait_for(may)
+    wait_for(serving(agent))
+    helper, = agent.helpers()
+    os.kill(helper, signal.SIGSTOP)
+    agent.freeze()
+    wait_for(lambda: not may())
+    assert switch.on()  # nobody has fenced, and the service knows
+    a.answer = None
+    os.kill(helper, signal.SIGCONT)
+    wait_for(lambda: not switch.on())
+    agent.signal(signal.SIGCONT)
+    with open(path, encoding="ascii") as f:
+        until, boot, again = f.read().split()
+    assert until == again and int(until) == 0
+    for wrong in ("", f"{10**18} {boot} {10**18 - 1}\n", f"{10**18} {boot[::-1]} {10**18}\n", f"{10**18} {boot}\n"):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(wrong)
+        assert not may(), wrong
+
+
 def test_both_are_killed(says, guarded, switch):
     """kill -9 of both: nobody is left to fence. What starts next sees that the lease has ended, and fences before it asks."""
     a, = says(serve(4))
