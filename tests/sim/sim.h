@@ -108,7 +108,7 @@ struct region {
     int64_t applied;      /* as a replica: it has every write until then */
     int64_t heard;        /* as a replica: when its primary was last heard */
     uint64_t lineage;     /* of its writes: the highest is what replicas follow */
-    uint64_t promoted_by; /* token */
+    struct fencing promoted_by;
     uint32_t promoted_epoch;
 };
 

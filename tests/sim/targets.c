@@ -161,17 +161,54 @@ static enum action_class fence(struct world *w, struct call *c)
     return g->fenced_by & bit ? ACTION_OK : ACTION_NOT_APPLIED;
 }
 
+/* A promotion opens what an earlier plan's fences have closed in its region, and leaves its token there: a fence of that
+ * plan that comes late finds it. */
+static void open_up(struct world *w, uint8_t region, struct fencing token)
+{
+    for (uint8_t i = 0; i < w->config.n_actions; i++)
+        if (w->config.actions[i].step == STEP_FENCE && w->regions[region].fenced_by >> (i & 7) & 1) {
+            trace(w, NULL, "region %u is opened again, of fence %u", region, i);
+            if (fencing_cmp(token, w->targets[i].found) > 0)
+                w->targets[i].found = token;
+        }
+    w->regions[region].fenced_by = 0;
+    world_changed(w);
+}
+
+/* Its writes are the newest from here on, and its epoch is written into every database that hears it. */
+static void leads_replicas(struct world *w, uint8_t region, uint32_t epoch)
+{
+    struct region *g = &w->regions[region];
+
+    for (uint8_t i = 0; i < w->n_regions; i++) {
+        if (i != region && w->regions[i].lineage >= g->lineage)
+            g->lineage = w->regions[i].lineage + 1;
+        if (i == region || linked(w, region, i))
+            w->epoch_row[i] = epoch > w->epoch_row[i] ? epoch : w->epoch_row[i];
+    }
+}
+
 static enum action_class promote(struct world *w, struct call *c)
 {
     struct region *g = &w->regions[c->to];
 
     if (c->to >= w->n_regions)
         return ACTION_DENIED;
-    c->writable = g->writable;
+    c->writable = g->writable && g->fenced_by == 0;
     if (c->op != ACTION_APPLY)
-        return g->writable ? ACTION_OK : g->promoting ? ACTION_PROGRESS : ACTION_NOT_APPLIED;
-    if (g->writable)
+        return c->writable ? ACTION_OK : g->promoting ? ACTION_PROGRESS : ACTION_NOT_APPLIED;
+    if (c->writable)
         return ACTION_ALREADY;
+    if (g->writable) {
+        if (w->epoch_row[c->to] > c->epoch || higher(w, c))
+            return ACTION_CONFLICT;
+        accept(w, c);
+        check_promotion(w, c->to, lag_of(w, c->to));
+        open_up(w, c->to, c->token);
+        leads_replicas(w, c->to, c->epoch);
+        c->writable = true;
+        return ACTION_ALREADY;
+    }
     if (g->promoting)
         return ACTION_PROGRESS;
     if (w->epoch_row[c->to] > c->epoch) /* the newer primary's row was replicated to here */
@@ -180,7 +217,7 @@ static enum action_class promote(struct world *w, struct call *c)
         return ACTION_CONFLICT;
     accept(w, c);
     g->promoting = w->now + between(w, 300, 6000) + g->promote_slow;
-    g->promoted_by = c->token.rev;
+    g->promoted_by = c->token;
     g->promoted_epoch = c->epoch;
     queue_push(w, g->promoting, (struct item){.kind = I_PROMOTED, .a = c->to});
     return ACTION_OK;
@@ -200,12 +237,8 @@ void promoted(struct world *w, uint8_t region)
     trace(w, NULL, "region %u takes writes; %lld ms of writes are lost", region, (long long)lost);
     check_promotion(w, region, lost);
     g->writable = true;
-    for (uint8_t i = 0; i < w->n_regions; i++) {
-        if (w->regions[i].lineage >= g->lineage)
-            g->lineage = w->regions[i].lineage + 1;
-        if (i == region || linked(w, region, i))
-            w->epoch_row[i] = g->promoted_epoch > w->epoch_row[i] ? g->promoted_epoch : w->epoch_row[i];
-    }
+    open_up(w, region, g->promoted_by);
+    leads_replicas(w, region, g->promoted_epoch);
     world_changed(w);
 }
 
