@@ -84,7 +84,8 @@ def one_way(c):
 
 
 def loss(c):
-    """30 % of the packets from and to the primary region are lost, in both directions."""
+    """30 % of the packets from and to the primary region are lost, in both directions. Most users are served, slowly: no
+    automation moves for that, people do."""
     c.lab.router.cut(c.primary, None, percent=30)
     c.later(c.lab.router.heal)
 
@@ -97,6 +98,7 @@ def service(c):
 
 
 DEATHS = {"kill": kill, "cut": cut, "pause": pause, "disk": disk, "one_way": one_way, "loss": loss, "service": service}
+ORDERED = ("loss",)  # deaths that a person has to call so
 
 
 # ---- nothing may move ----

@@ -80,7 +80,7 @@ class Lab:
 
     def serve(self, place):
         place.start("service", [PYTHON, f"{HERE}/service.py", REGIONS[place.name], place.address, PORT,
-                                self.databases[place.name].dsn, 8125])
+                                self.databases[place.name].dsn, 8125, f"{place.folder}/lease"])
 
     def revive(self, place):
         """After everything in a region was killed: what its machines start by themselves. The database does not: it may come

@@ -105,7 +105,8 @@ class Programs:
 
     def guard(self, place):
         database = self.lab.databases[place.name]
-        return {"postgresql": database.data, "postgresql_hba": database.hba, "postgresql_keep": "securebase"}
+        return {"postgresql": database.data, "postgresql_hba": database.hba, "postgresql_keep": "securebase",
+                "lease_file": f"{place.folder}/lease"}
 
     def write(self):
         self.certificates()
@@ -191,10 +192,16 @@ class Programs:
         return time.monotonic()
 
     def failback(self, home):
-        """`sbctl failover failback`, asked where somebody listens."""
+        return self.order(home, "failback", SERVICE, "--reason", "rebuilt")
+
+    def start_move(self, to):
+        return self.order(to, "start", SERVICE, "--to", REGIONS[to.name], "--reason", "users are hurt")
+
+    def order(self, to, *words):
+        """An order of `sbctl failover`, given where somebody takes it."""
         said = None
-        for p in (self.lab.other(home), home):
-            said = self.sbctl(p, "failover", "failback", SERVICE, "--reason", "rebuilt")
+        for p in (self.lab.other(to), to, self.lab.eu):
+            said = self.sbctl(p, "failover", *words)
             if said.returncode == 0:
                 break
         return said

@@ -7,9 +7,10 @@
 
 It never acknowledges what is not replicated as configured: a commit whose wait for the standby was cancelled comes with a
 warning of the server, and is refused here (PostgreSQL reports it as committed). It does not cancel commits by a time-out
-of its own, for the same reason: after 1.8 s it says that it does not know.
+of its own, for the same reason: after 1.8 s it says that it does not know. And it acknowledges nothing for which its guard
+has no lease (docs/guard.md), once there is a guard: what wakes after a pause has none.
 
-usage: service.py REGION ADDRESS PORT DSN [STATSD-PORT]
+usage: service.py REGION ADDRESS PORT DSN STATSD-PORT LEASE-FILE
 """
 import json
 import queue
@@ -23,7 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg2
 
 REGION, ADDRESS, PORT, DSN = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-STATSD = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+STATSD, LEASE = int(sys.argv[5]), sys.argv[6]
 FRESH = 2.0
 LONG = 1.8
 idle, room = queue.SimpleQueue(), threading.BoundedSemaphore(40)
@@ -62,6 +63,8 @@ def watch():
                 else:
                     q.execute("update alive set at = clock_timestamp(), region = %s", (REGION,))
                 refuse_unreplicated(c)
+            if not standby and not may_write(LEASE):
+                raise RuntimeError("the guard has no lease")
             role = "standby" if standby else "primary"
             health.update(role=role, was=role, at=time.monotonic(), why="")
         except (psycopg2.Error, RuntimeError) as e:
@@ -85,6 +88,22 @@ def refuse_unreplicated(c):
     c.notices.clear()
 
 
+def may_write(path):
+    """As docs/guard.md shows it, but true while there has never been a guard."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+        boot = f.read().strip()
+    for _ in range(10):
+        try:
+            with open(path, encoding="ascii") as f:
+                words = f.read().split()
+        except FileNotFoundError:
+            return True
+        if len(words) == 3 and words[0] == words[2]:
+            now = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+            return words[1] == boot and now < int(words[0])
+    return False
+
+
 def write(client, seq):
     try:
         c = idle.get_nowait()
@@ -95,6 +114,8 @@ def write(client, seq):
             q.execute("insert into writes (client, seq, region) values (%s, %s, %s) on conflict do nothing",
                       (client, seq, REGION))
         refuse_unreplicated(c)
+        if not may_write(LEASE):
+            raise RuntimeError("the guard has no lease")
     except (psycopg2.Error, RuntimeError):
         closed(c)
         raise

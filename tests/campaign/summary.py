@@ -45,7 +45,11 @@ def span(run, a, b):
 
 def deaths(runs, title):
     out = [f"{title}: {share(sum(r['outcome'] == 'success' for r in runs), len(runs))}"]
-    good = [r for r in runs if r["outcome"] == "success"]
+    ordered = [r for r in runs if r["outcome"] == "success" and "ordered" in r]
+    if ordered:
+        out.append(f"  {len(ordered)} of them by an order of a person, after a minute; from it to the end  "
+                   f"{figures([r['phases'].get('ended', r['ordered']) - r['ordered'] for r in ordered])} s")
+    good = [r for r in runs if r["outcome"] == "success" and "ordered" not in r]
     if not good:
         return out
     out.append(f"  from death to decision        {figures([span(r, None, 'began') for r in good])} s")
