@@ -245,6 +245,23 @@ static bool sole_leader(const struct config *c, const struct fo_settings *f)
     return leads == 1 && f->core.may_lead && f->core.own_region != 0;
 }
 
+/* DOWN takes two classes of evidence (tally.c). Probes are one; users and a standby's word on its primary speak of whatever
+ * region is active; a heartbeat comes from a region that has a voter. */
+static bool probes_alone(const struct fo_settings *f)
+{
+    if (*f->users || *f->database)
+        return false;
+    for (uint8_t r = 0; r < f->core.n_regions; r++) {
+        bool beats = false;
+
+        for (uint8_t i = 0; i < f->core.n_voters; i++)
+            beats |= f->core.voter_domain[i] == r;
+        if (!beats)
+            return true;
+    }
+    return false;
+}
+
 static void judge_auto(const struct config *c, struct fo_settings *f)
 {
     const char *why = "";
@@ -259,6 +276,8 @@ static void judge_auto(const struct config *c, struct fo_settings *f)
         why = "with [coordination] type = local exactly one voter may lead, and it has to stand outside home";
     else if (f->n_probes == 0)
         why = "no probes: nothing is seen from outside";
+    else if (probes_alone(f))
+        why = "probes alone speak of a region: users, database, or a voter in each region is needed";
     keep(f->why_not_auto, sizeof f->why_not_auto, why);
     f->core.auto_ok = !*why;
 }
