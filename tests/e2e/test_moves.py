@@ -260,14 +260,14 @@ def test_a_drill_goes_there_and_comes_back(tmp_path, ca, started, outside):
 @pytest.fixture
 def three(tmp_path, ca, started, outside):
     """East votes, west votes and leads (the embedded authority), eye is a witness."""
-    def make(**failover):
+    def make(known=True, **failover):
         names = {"east": "us-east-1", "west": "us-west-2", "eye": "eu-west-1"}
         ports, reading = ({n: support.free_port() for n in names} for _ in range(2))
         made = {}
         for name, region in names.items():
             sections = [(f"voter {n}", {"region": r, "leads": "yes" if n == "west" else "no"}) for n, r in names.items()]
             sections += [(f"peer {n}", {"url": f"https://localhost:{ports[n]}", "region": names[n], "ca": f"{ca}/ca.pem",
-                                        "reading": f"http://127.0.0.1:{reading[n]}",
+                                        **({"reading": f"http://127.0.0.1:{reading[n]}"} if known else {}),
                                         "cert": f"{ca}/role-peer.pem", "key": f"{ca}/role-peer.key"})
                          for n in names if n != name]
             settings = dict(failover)
@@ -304,6 +304,13 @@ def test_an_order_asked_elsewhere_says_the_command_for_the_leader(three, outside
                      "--reason", "it's late"]
     sbctl(a["west"], *words[3:])
     assert [s["kind"] for s in status(a["west"])["suppressions"]] == ["lock"]
+
+
+def test_an_order_asked_elsewhere_where_no_address_is_known(three):
+    a = three(known=False)
+    support.wait_for(lambda: status(a["east"])["holder"].startswith("west"), 40)
+    r = sbctl(a["east"], "failover", "lock", "--reason", "late", "--for", "1h", check=False)
+    assert r.returncode == 1 and "west in us-west-2" in r.stderr and "null" not in r.stderr and "--url" not in r.stderr, r.stderr
 
 
 def test_a_region_dies_and_the_service_moves_by_itself(three, outside):
