@@ -269,12 +269,27 @@ static bool current(const struct move *m, const struct authority_answer *a)
            fencing_cmp(a->token, s->token) == 0;
 }
 
+/* All that is decided here is decided from outside: two deciders that want the store's leader near would pull at it. */
+static bool decides_all_from_outside(const struct moves *all)
+{
+    for (const struct move *m = all->first; m; m = m->next) {
+        const struct fo *s = &m->fo;
+
+        if (m->gone || !s->leading || !s->known || s->record.active == m->set.core.own_region ||
+            (s->state != FO_S_STEADY && s->state != FO_S_HOLD))
+            return false;
+    }
+    return true;
+}
+
 static void kept(void *arg, const struct authority_answer *a)
 {
     struct move *m = arg;
 
     if (a->outcome == AUTHORITY_OK && current(m, a))
         newer(m, a->sent);
+    if (a->outcome == AUTHORITY_OK && decides_all_from_outside(m->all))
+        authority_place(m->all->authority);
     lease_event(m, a, FO_LEASE_KEPT);
 }
 

@@ -37,6 +37,11 @@ static const struct option_row rows[] = {
      .max = INT64_C(120000000000),
      .sentence = "Of the one who decides. Shorter than 15s across regions, an election of etcd's deposes the "
                  "healthy."},
+    {.key = "place_leader",
+     .type = OPT_BOOL,
+     .dflt = "yes",
+     .sentence = "etcd: whoever decides from outside of the active region asks the first of its endpoints to "
+                 "lead etcd. no: for an etcd that others use too."},
     {.key = "timeout",
      .type = OPT_DURATION,
      .dflt = "1s",

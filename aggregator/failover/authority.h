@@ -80,6 +80,12 @@ int authority_store(struct authority *a, const char *service, struct fencing tok
 int authority_journal(struct authority *a, const char *service, uint32_t n,
                       void (*line)(void *arg, struct bytes line, int code), void *arg);
 
+/* The store's own leader is to be the member that is nearest to us, the first of `endpoints`: called by whoever decides from
+ * outside of the active region, so that the loss of that region, or a bad line to it, is no trouble of the store's. At most
+ * once a minute it is looked, and asked for if it is not so; what comes of it is in metrics and the log. Nothing with
+ * `place_leader = no`, one endpoint, or the local store. */
+void authority_place(struct authority *a);
+
 extern const struct section_row coordination_section; /* [coordination] */
 int authority_check(const struct config *c, struct buf *report, struct err *e);
 void authority_metrics(const struct authority *a,

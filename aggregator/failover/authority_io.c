@@ -35,6 +35,8 @@ struct authority *authority_open(const struct authority_params *p, struct err *e
         authority_close(&a);
     else if (a->link && p->changed)
         a->watcher = etcd_watcher_new(a); /* callers poll as well: without it all is only slower */
+    if (a && a->link && option_bool(s, "place_leader"))
+        a->place = etcd_place_new(a);
     return a;
 }
 
@@ -56,6 +58,7 @@ void authority_close(struct authority **ap)
     if (!a)
         return;
     etcd_watcher_free(&a->watcher);
+    etcd_place_free(&a->place);
     authority_etcd_journal_free(a);
     authority_local_close(a);
     while (a->services) {
@@ -277,6 +280,8 @@ void authority_metrics(const struct authority *a, struct sink *out)
     }
     for (const struct authority_service *s = a->services; s; s = s->next)
         sink_int(out, &holding, (struct text[]){text_of(s->name)}, s->holding);
+    if (a->place)
+        etcd_place_metrics(a->place, out);
     if (a->link)
         etcd_link_metrics(a->link, out);
 }

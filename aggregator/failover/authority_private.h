@@ -72,6 +72,7 @@ struct authority {
     struct authority_service *services;
     struct etcd_link *link; /* NULL: local */
     struct etcd_watcher *watcher;
+    struct etcd_place *place; /* NULL: the store's leader may be anywhere */
     struct authority_journal_read *reads;
     struct local_wait *waits; /* asked of the control store, not answered */
     char prefix[128], epoch_key[AUTHORITY_KEY];
@@ -99,6 +100,11 @@ int authority_etcd_journal(struct authority *a, struct authority_service *s, uin
 int authority_local_journal(struct authority *a, struct authority_service *s, uint32_t n,
                             void (*line)(void *arg, struct bytes line, int code), void *arg);
 void authority_etcd_journal_free(struct authority *a);
+
+/* Where the store's leader is: NULL when there is no memory, or nothing to choose from. */
+struct etcd_place *etcd_place_new(struct authority *a);
+void etcd_place_free(struct etcd_place **p);
+void etcd_place_metrics(const struct etcd_place *p, struct sink *out);
 
 /* Hints of changes, of all services; NULL: there are none. */
 struct etcd_watcher *etcd_watcher_new(struct authority *a);

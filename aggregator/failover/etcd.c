@@ -16,7 +16,8 @@ const char *etcd_path(enum etcd_call c)
         [ETCD_GRANT] = "/v3/lease/grant",       [ETCD_KEEPALIVE] = "/v3/lease/keepalive",
         [ETCD_REVOKE] = "/v3/lease/revoke",     [ETCD_TXN] = "/v3/kv/txn",
         [ETCD_RANGE] = "/v3/kv/range",          [ETCD_WATCH] = "/v3/watch",
-        [ETCD_LOGIN] = "/v3/auth/authenticate",
+        [ETCD_LOGIN] = "/v3/auth/authenticate", [ETCD_STATUS] = "/v3/maintenance/status",
+        [ETCD_LEAD] = "/v3/maintenance/transfer-leadership",
     };
 
     return paths[c];
@@ -27,6 +28,7 @@ const char *etcd_name(enum etcd_call c)
     static const char *const names[ETCD_CALLS] = {
         [ETCD_GRANT] = "grant", [ETCD_KEEPALIVE] = "keepalive", [ETCD_REVOKE] = "revoke", [ETCD_TXN] = "txn",
         [ETCD_RANGE] = "range", [ETCD_WATCH] = "watch",         [ETCD_LOGIN] = "login",
+        [ETCD_STATUS] = "status", [ETCD_LEAD] = "lead",
     };
 
     return names[c];
@@ -133,6 +135,12 @@ int etcd_grant_write(uint64_t ttl_s, struct buf *out)
 int etcd_lease_write(uint64_t id, struct buf *out)
 {
     buf_fmt(out, "{\"ID\":\"%" PRIu64 "\"}", id);
+    return done(out);
+}
+
+int etcd_lead_write(const char member[ETCD_ID], struct buf *out)
+{
+    buf_fmt(out, "{\"targetID\":\"%s\"}", member);
     return done(out);
 }
 

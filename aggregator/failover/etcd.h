@@ -25,7 +25,7 @@ enum etcd_fault {
     ETCD_NO_LEASE, /* the lease that the request names is gone: nothing was done */
     ETCD_STRANGER  /* our token is not known (any more): authenticate, then ask again; nothing was done */
 };
-enum { ETCD_OPS = 6, ETCD_WHY = 200, ETCD_TOKEN = 1024, ETCD_LIST = 256 };
+enum { ETCD_OPS = 6, ETCD_WHY = 200, ETCD_TOKEN = 1024, ETCD_LIST = 256, ETCD_ID = 21 };
 
 enum etcd_call {
     ETCD_GRANT,
@@ -35,6 +35,8 @@ enum etcd_call {
     ETCD_RANGE,
     ETCD_WATCH,
     ETCD_LOGIN,
+    ETCD_STATUS, /* of the member that is asked */
+    ETCD_LEAD,   /* asked of the leader: another member is to lead */
     ETCD_CALLS
 };
 const char *etcd_path(enum etcd_call c); /* "/v3/kv/txn" */
@@ -75,6 +77,7 @@ struct etcd_done {
 int etcd_txn_write(const struct etcd_txn *t, struct buf *out);
 int etcd_grant_write(uint64_t ttl_s, struct buf *out);
 int etcd_lease_write(uint64_t id, struct buf *out); /* keepalive, revoke */
+int etcd_lead_write(const char member[ETCD_ID], struct buf *out);
 int etcd_login_write(const char *user, const char *password, struct buf *out);
 /* The last `limit` keys that begin with `prefix` and sort before `before` (NULL: all), newest key first. */
 int etcd_list_write(const char *prefix, const char *before, uint32_t limit, struct buf *out);
@@ -94,6 +97,11 @@ enum etcd_fault etcd_login_read(int status, struct bytes body, struct arena *a, 
 /* At most ETCD_LIST of them, in the order of the answer. */
 enum etcd_fault etcd_list_read(const char *prefix, int status, struct bytes body, struct arena *a,
                                struct etcd_kv **out, uint32_t *n, char why[ETCD_WHY]);
+/* The member's own id and its leader's, as decimal digits (they take 64 bits); leader "0": it knows of none. */
+enum etcd_fault etcd_status_read(int status, struct bytes body, char member[ETCD_ID], char leader[ETCD_ID],
+                                 char why[ETCD_WHY]);
+/* Of ETCD_LEAD, whose answer is an empty object. */
+enum etcd_fault etcd_lead_read(int status, struct bytes body, char why[ETCD_WHY]);
 /* Only whether the call was carried out. */
 enum etcd_fault etcd_plain_read(int status, struct bytes body, struct arena *a, char why[ETCD_WHY]);
 

@@ -21,6 +21,8 @@ void etcd_link_free(struct etcd_link **l);                /* what is under way e
 struct span etcd_link_timeout(const struct etcd_link *l); /* of a whole call of authority.h */
 /* The member that is asked first now. */
 uint32_t etcd_link_member(const struct etcd_link *l);
+uint32_t etcd_link_members(const struct etcd_link *l); /* how many there are, in the order of `endpoints` */
+const char *etcd_link_url(const struct etcd_link *l, uint32_t member);
 /* Its answer was of no use: the next one is asked from now on. */
 void etcd_link_blame(struct etcd_link *l, uint32_t member);
 
@@ -34,6 +36,7 @@ struct etcd_ask_params {
     struct bytes body;    /* copied */
     struct mono deadline; /* by clock_mono */
     bool once;            /* one try, at the member that is first: an AWAY ends it */
+    uint32_t only;        /* 1 + member: one try there, which says nothing about whom to ask first; 0: any */
     /* Judges an answer; AWAY: another member is asked while there is time. May be called more than once; the bytes are
      * borrowed. */
     enum etcd_fault (*read)(void *arg, int status, struct bytes body, char why[ETCD_WHY]);

@@ -138,6 +138,16 @@ uint32_t etcd_link_member(const struct etcd_link *l)
     return l->at;
 }
 
+uint32_t etcd_link_members(const struct etcd_link *l)
+{
+    return l->n;
+}
+
+const char *etcd_link_url(const struct etcd_link *l, uint32_t member)
+{
+    return l->url[member];
+}
+
 void etcd_link_blame(struct etcd_link *l, uint32_t member)
 {
     if (l->n < 2 || l->at != member)
@@ -179,6 +189,10 @@ static void no_use(struct etcd_ask *k)
     struct etcd_link *l = k->l;
 
     l->tries[k->p.call][1]++;
+    if (k->p.only) {
+        finish(k);
+        return;
+    }
     COMPLAIN(l->log, &l->complaint, clock_mono(), LOG_WARN, "coordination", "an etcd member was of no use",
              kv_s("endpoint", l->url[k->member]), kv_s("call", etcd_name(k->p.call)), kv_s("why", k->why));
     etcd_link_blame(l, k->member);
@@ -216,7 +230,8 @@ static void on_answer(void *arg, const struct http_result *r)
         return;
     }
     k->l->tries[k->p.call][0]++;
-    log_recovered(k->l->log, &k->l->complaint, "coordination", "etcd answers again");
+    if (!k->p.only)
+        log_recovered(k->l->log, &k->l->complaint, "coordination", "etcd answers again");
     finish(k);
 }
 
@@ -280,7 +295,7 @@ static void try_now(struct etcd_ask *k)
     struct buf login;
     bool sent;
 
-    k->member = l->at;
+    k->member = k->p.only ? k->p.only - 1 : l->at;
     if (mono_sub(k->p.deadline, clock_mono()).ns < span_ms(LEAST_MS).ns) {
         if (!k->why[0])
             (void)snprintf(k->why, sizeof k->why, "there is no time left");

@@ -240,6 +240,42 @@ enum etcd_fault etcd_keep_read(uint64_t id, int status, struct bytes body, struc
     return f;
 }
 
+static bool id_of(const cJSON *o, const char *name, char out[ETCD_ID])
+{
+    const char *text = text_of_item(o, name);
+    size_t n = strlen(text);
+
+    if (n == 0 && !cJSON_GetObjectItemCaseSensitive(o, name))
+        text = "0", n = 1;
+    if (n == 0 || n >= ETCD_ID || strspn(text, "0123456789") != n)
+        return false;
+    memcpy(out, text, n + 1);
+    return true;
+}
+
+enum etcd_fault etcd_status_read(int status, struct bytes body, char member[ETCD_ID], char leader[ETCD_ID],
+                                 char why[ETCD_WHY])
+{
+    cJSON *o;
+    enum etcd_fault f = open_answer(status, body, &o, why);
+    const cJSON *header = cJSON_GetObjectItemCaseSensitive(o, "header");
+
+    if (f == ETCD_FINE &&
+        (!id_of(header, "member_id", member) || !id_of(o, "leader", leader) || strcmp(member, "0") == 0))
+        f = away(why, "the answer is not a member's status");
+    cJSON_Delete(o);
+    return f;
+}
+
+enum etcd_fault etcd_lead_read(int status, struct bytes body, char why[ETCD_WHY])
+{
+    cJSON *o;
+    enum etcd_fault f = open_answer(status, body, &o, why);
+
+    cJSON_Delete(o);
+    return f;
+}
+
 enum etcd_fault etcd_login_read(int status, struct bytes body, struct arena *a, char token[ETCD_TOKEN],
                                 char why[ETCD_WHY])
 {

@@ -83,9 +83,12 @@ class Cluster:
                               env=dict(os.environ, ETCDCTL_API="3")).stdout
 
     def leader(self):
+        return self.leader_of(self.members)
+
+    def leader_of(self, members):
         """The member that leads, asked of those that are up."""
         def find():
-            for m in self.members:
+            for m in members:
                 if not m.alive():
                     continue
                 status = json.loads(self.ctl("endpoint", "status", "-w", "json", "--command-timeout=2s", members=[m]))[0]["Status"]
@@ -154,6 +157,9 @@ class Voter(Process):
 
     def store(self, seen, record, line="-", token=None, service="app"):
         return self.ask("store", service, *(token or self.token), seen, record, line)
+
+    def place(self):
+        return self.ask("place")
 
     def journal(self, n=100, service="app"):
         return self.ask("journal", service, n)

@@ -204,6 +204,34 @@ def test_without_a_quorum_nothing_is_said(etcd, voter):
     assert a["outcome"] == "ok" and west.read()["record"] == "two"
 
 
+def test_the_leader_is_brought_near(etcd, started, tmp_path):
+    """By whoever is asked to: to its own first endpoint. Calls go on meanwhile, and nobody loses a lease."""
+    led = etcd.leader()
+    near, far = etcd.others(led)
+    holder = Voter(tmp_path, started, "holder", [led.url, near.url, far.url])
+    token = holder.acquire()["token"]
+    west = Voter(tmp_path, started, "west", [near.url, far.url, led.url])
+    west.place()
+    wait_for(lambda: etcd.leader() is near, 20, why="the nearest leads")
+    assert "etcd's leader is the nearest member now" in west.output()
+    assert (holder.keep()["outcome"], holder.keep()["token"]) == ("ok", token)
+    # where the nearest leads already, where it is away, and where nobody wants it, it stays
+    Voter(tmp_path, started, "same", [near.url, far.url, led.url]).place()
+    Voter(tmp_path, started, "no", [far.url, near.url, led.url], place_leader="no").place()
+    away = Voter(tmp_path, started, "away", ["http://127.0.0.1:9", near.url, led.url])
+    away.place()
+    assert away.acquire()["outcome"] == "held"
+    time.sleep(1)
+    assert etcd.leader() is near
+    # one that has not caught up is not made the leader: what etcd says is said
+    far.pause()
+    paused = Voter(tmp_path, started, "paused", [far.url, near.url, led.url])
+    paused.place()
+    time.sleep(2)
+    assert etcd.leader_of(etcd.others(far)) is near
+    far.go_on()
+
+
 def test_all_members_die_and_return(etcd, voter):
     east = voter("east")
     assert east.acquire()["outcome"] == "ok"

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int statuses[] = {200, 401, 404, 412, 500, 503};
     struct bytes body = {data + 2, size - 2};
-    char why[ETCD_WHY], token[ETCD_TOKEN];
+    char why[ETCD_WHY], token[ETCD_TOKEN], member[ETCD_ID], leader[ETCD_ID];
     struct etcd_news news;
     struct etcd_kv *kv;
     uint64_t x, y;
@@ -60,7 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 2: (void)etcd_keep_read(7, status, body, &a, &x, &y, why); break;
     case 3: (void)etcd_login_read(status, body, &a, token, why); break;
     case 4: (void)etcd_list_read("k", status, body, &a, &kv, &n, why); break;
-    case 5: (void)etcd_plain_read(status, body, &a, why); break;
+    case 5:
+        (void)etcd_plain_read(status, body, &a, why);
+        (void)etcd_lead_read(status, body, why);
+        (void)etcd_status_read(status, body, member, leader, why);
+        break;
     case 6: (void)etcd_watch_read(body, &a, &news, why); break;
     default: journal(body);
     }

@@ -5,6 +5,7 @@
  * In:  ID acquire|keep|resign|read SERVICE
  *      ID store SERVICE STORE REV SEEN RECORD LINE      ("-" for a LINE: none; words without blanks)
  *      ID journal SERVICE N
+ *      ID place                                   answered "begun" at once
  * Out: one JSON object for each answer: {"id", "outcome", "token": [store, rev], "rev", "resigned", "known", "record", "holder",
  *      "why", "ms": how long it took, "sent_ms": age of `sent`}; a journal's: {"id", "code", "lines": […]}; a watch's hint:
  *      {"changed": service}. Ends with stdin. */
@@ -221,6 +222,15 @@ static int ask(struct tool *t, struct question *q, char *at)
     return authority_store(t->a, service, token, seen, record, line, on_answer, q);
 }
 
+static void begun(const struct question *q, const char *what)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(o, "id", q->id);
+    cJSON_AddStringToObject(o, "outcome", what);
+    say(o);
+}
+
 static void take(struct tool *t, char *line)
 {
     struct question *q = calloc(1, sizeof *q);
@@ -232,13 +242,15 @@ static void take(struct tool *t, char *line)
     q->t = t;
     q->began = clock_mono();
     (void)snprintf(q->id, sizeof q->id, "%s", (const char *)word(&at).p);
+    if (strcmp(at, "place") == 0) {
+        authority_place(t->a);
+        begun(q, "begun");
+        free(q);
+        return;
+    }
     rc = ask(t, q, at);
     if (rc) {
-        cJSON *o = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(o, "id", q->id);
-        cJSON_AddStringToObject(o, "outcome", err_name(rc));
-        say(o);
+        begun(q, err_name(rc));
         cJSON_Delete(q->lines);
         free(q);
     }

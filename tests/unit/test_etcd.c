@@ -242,6 +242,45 @@ static void leases(void **state)
     arena_free(&a);
 }
 
+static void who_leads(void **state)
+{
+    static const char *const wrong[] = {
+        "{}",
+        "{\"header\":{},\"leader\":\"7\"}",
+        "{\"header\":{\"member_id\":\"0\"},\"leader\":\"7\"}",
+        "{\"header\":{\"member_id\":7},\"leader\":\"7\"}",
+        "{\"header\":{\"member_id\":\"7\"},\"leader\":\"\"}",
+        "{\"header\":{\"member_id\":\"7\"},\"leader\":\"-7\"}",
+        "{\"header\":{\"member_id\":\"123456789012345678901\"},\"leader\":\"7\"}",
+        "{\"header\":{\"member_id\":\"7\"},\"leader\":\"7\\\"}\"}",
+    };
+    char member[ETCD_ID], leader[ETCD_ID], why[ETCD_WHY];
+    struct buf out;
+
+    (void)state;
+    assert_int_equal(etcd_status_read(200,
+                                      text("{\"header\":{\"member_id\":\"10276657743932975437\"},\"leader\":"
+                                           "\"13803658152347727308\"}"),
+                                      member, leader, why),
+                     ETCD_FINE);
+    assert_string_equal(member, "10276657743932975437");
+    assert_string_equal(leader, "13803658152347727308");
+    assert_int_equal(etcd_status_read(200, text("{\"header\":{\"member_id\":\"7\"}}"), member, leader, why),
+                     ETCD_FINE);
+    assert_string_equal(leader, "0"); /* nobody, at the moment */
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(etcd_status_read(200, text(wrong[i]), member, leader, why), ETCD_AWAY);
+    assert_int_equal(etcd_lead_read(200, text("{}"), why), ETCD_FINE);
+    assert_int_equal(
+        etcd_lead_read(412, text("{\"error\":\"etcdserver: bad leader transferee\",\"code\":9}"), why),
+        ETCD_AWAY);
+    assert_non_null(strstr(why, "bad leader transferee"));
+    buf_init(&out, NULL, 128);
+    assert_int_equal(etcd_lead_write("10276657743932975437", &out), 0);
+    assert_string_equal(buf_text(&out), "{\"targetID\":\"10276657743932975437\"}");
+    buf_free(&out);
+}
+
 static void others(void **state)
 {
     char why[ETCD_WHY], token[ETCD_TOKEN];
@@ -306,7 +345,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),      cmocka_unit_test(transactions), cmocka_unit_test(not_the_form),
-        cmocka_unit_test(refusals),      cmocka_unit_test(leases),       cmocka_unit_test(others),
+        cmocka_unit_test(refusals),      cmocka_unit_test(leases),       cmocka_unit_test(who_leads),
+        cmocka_unit_test(others),
         cmocka_unit_test(little_memory),
     };
 
