@@ -57,8 +57,9 @@ class Etcd:
         return place.start("etcd", [
             "etcd", "--name", place.name, "--data-dir", f"{place.folder}/etcd", "--listen-peer-urls", peer,
             "--initial-advertise-peer-urls", peer, "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--cert-file", f"{self.ca}/server.pem", "--key-file", f"{self.ca}/server.key", "--initial-cluster", self.cluster, "--initial-cluster-token", "lab", "--enable-v2=false",
-            "--heartbeat-interval", 300, "--election-timeout", 3000, "--snapshot-count", 5000, "--logger", "zap",
+            "--cert-file", f"{self.ca}/server.pem", "--key-file", f"{self.ca}/server.key", "--initial-cluster", self.cluster,
+            "--initial-cluster-token", "lab", "--enable-v2=false",
+            "--heartbeat-interval", 300, "--election-timeout", 3000, "--pre-vote", "--snapshot-count", 5000, "--logger", "zap",
             "--log-level", "warn"], env={"GOMAXPROCS": 1})
 
     def ctl(self, place, *argv, check=True):
