@@ -9,7 +9,7 @@ struct guard_file {
     uint64_t turn;
     char boot[37];
     struct guard_lease_kept lease; /* as written last */
-    int told; /* the file for the service itself; -1: none */
+    int told;                      /* the file for the service itself; -1: none */
 };
 
 /* DIR/guard-NAME.state: made when absent; locked, for which the helper that holds the lock is killed. *found: there is a lease

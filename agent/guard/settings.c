@@ -56,8 +56,9 @@ static const struct option_row rows[] = {
      .sentence = "Folder of guard-NAME.state; absent: that of the agent."},
     {.key = "lease_file",
      .type = OPT_PATH,
-     .sentence = "File that tells the service itself until when it may write, to be asked before each answer to a "
-                 "write; absent: none. In a folder that exists, on a tmpfs."},
+     .sentence =
+         "File that tells the service itself until when it may write, to be asked before each answer to a "
+         "write; absent: none. In a folder that exists, on a tmpfs."},
     {.key = "unit",
      .type = OPT_LIST,
      .dflt = "",

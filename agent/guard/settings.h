@@ -20,7 +20,7 @@ struct guard_settings {
     const char *socket;            /* of a helper that runs by itself; NULL: the agent starts one */
     const char *user;              /* "" : as we are */
     const char *state_dir;
-    const char *lease_file; /* NULL: none */
+    const char *lease_file;        /* NULL: none */
     uint64_t capabilities;         /* bits, of a helper that is root */
     unsigned kinds;                /* 1 << enum fence_kind of those to carry out */
     const struct section *section; /* for the lists of the kinds */

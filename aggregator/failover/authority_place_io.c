@@ -57,16 +57,15 @@ static void ask_lead(struct etcd_place *p)
 
     buf_init(&body, NULL, 128);
     if (etcd_lead_write(p->near, &body) == 0)
-        p->ask =
-            etcd_ask(p->a->link, &(struct etcd_ask_params){
-                                     .call = ETCD_LEAD,
-                                     .body = buf_bytes(&body),
-                                     .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
-                                     .once = true,
-                                     .only = 1 + p->at,
-                                     .read = read_told,
-                                     .done = told,
-                                     .arg = p});
+        p->ask = etcd_ask(p->a->link, &(struct etcd_ask_params){
+                                          .call = ETCD_LEAD,
+                                          .body = buf_bytes(&body),
+                                          .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
+                                          .once = true,
+                                          .only = 1 + p->at,
+                                          .read = read_told,
+                                          .done = told,
+                                          .arg = p});
     buf_free(&body);
 }
 
@@ -114,16 +113,16 @@ static void ask_status(struct etcd_place *p)
 {
     static const char nothing[] = "{}";
 
-    p->ask = etcd_ask(p->a->link,
-                      &(struct etcd_ask_params){
-                          .call = ETCD_STATUS,
-                          .body = {(const uint8_t *)nothing, sizeof nothing - 1},
-                          .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
-                          .once = true,
-                          .only = 1 + p->at,
-                          .read = read_status,
-                          .done = have_status,
-                          .arg = p});
+    p->ask =
+        etcd_ask(p->a->link,
+                 &(struct etcd_ask_params){.call = ETCD_STATUS,
+                                           .body = {(const uint8_t *)nothing, sizeof nothing - 1},
+                                           .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
+                                           .once = true,
+                                           .only = 1 + p->at,
+                                           .read = read_status,
+                                           .done = have_status,
+                                           .arg = p});
 }
 
 /* ---- from outside ---- */
@@ -159,20 +158,21 @@ void authority_place(struct authority *a)
 
 void etcd_place_metrics(const struct etcd_place *p, struct sink *out)
 {
-    static const struct metric_row near = {
-        "securebase_coordination_leader_near",
-        METRIC_GAUGE,
+    static const struct metric_row near = {"securebase_coordination_leader_near",
+                                           METRIC_GAUGE,
+                                           1,
+                                           1,
+                                           "",
+                                           "Whether etcd's leader was our nearest member when it was looked "
+                                           "last, by whoever decides from outside of the "
+                                           "active region."};
+    static const struct metric_row placed = {
+        "securebase_coordination_leader_placed_total",
+        METRIC_COUNTER,
         1,
         1,
-        "",
-        "Whether etcd's leader was our nearest member when it was looked last, by whoever decides from outside of the "
-        "active region."};
-    static const struct metric_row placed = {"securebase_coordination_leader_placed_total",
-                                             METRIC_COUNTER,
-                                             1,
-                                             1,
-                                             "result",
-                                             "Times that etcd's leader was asked to let our nearest member lead."};
+        "result",
+        "Times that etcd's leader was asked to let our nearest member lead."};
 
     if (p->looked >= 0)
         sink_int(out, &near, NULL, p->looked);

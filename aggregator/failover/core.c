@@ -160,7 +160,7 @@ static void watch(struct fo_turn *t)
     since(&s->down_since, down && !s->tilted, t->now);
     since(&s->ill_since, ill && !s->tilted, t->now);
     if (s->state == FO_S_BLOCKED)
-        s->reasons = fo_gate_reasons(t);
+        fo_say_why(t);
     if (s->state == FO_S_STEADY && !doubt)
         s->suspect_at = 0;
     else if (s->suspect_at == 0 && doubt && s->state >= FO_S_STEADY && s->state <= FO_S_BLOCKED)

@@ -213,6 +213,12 @@ static void suppress(struct fo_turn *t, struct fo_suppression *x, uint8_t region
     fo_copy_text(x->why, sizeof x->why, o->why);
 }
 
+void fo_command_propose(struct fo_turn *t)
+{
+    if (fo_mode(t->s, t->c, t->wall) == FO_AUTO)
+        suppress(t, &fo_draft(t)->automation, FO_PROPOSE);
+}
+
 static void lift(struct fo_suppression *x)
 {
     memset(x, 0, sizeof *x);

@@ -62,3 +62,10 @@ fo_reasons fo_gate_reasons(const struct fo_turn *t)
         r &= ~FO_BIT(FO_R_GRAY);
     return r | s->sticky;
 }
+
+void fo_say_why(struct fo_turn *t)
+{
+    t->s->reasons = fo_gate_reasons(t);
+    if (t->s->reasons == 0 && !fo_quiet(t))
+        t->s->reasons = FO_BIT(FO_R_STORE);
+}

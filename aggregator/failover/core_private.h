@@ -98,10 +98,13 @@ bool fo_asked(const struct fo *s); /* a command that wants a move is pending */
 enum fo_kind fo_gate_kind(const struct fo *s);
 uint8_t fo_gate_to(const struct fo_turn *t);
 fo_reasons fo_gate_reasons(const struct fo_turn *t);
+void fo_say_why(struct fo_turn *t); /* into `reasons`; with nothing against a move, a commit is waited for */
 
 /* ---- core_command.c ---- */
 void fo_take_command(struct fo_turn *t, const struct fo_event *e);
 void fo_command_drive(struct fo_turn *t); /* commands that only write the record */
+/* What the pending command has called off is not begun again by the machine: it proposes, until that ends. */
+void fo_command_propose(struct fo_turn *t);
 bool fo_pending(const struct fo *s, enum fo_command c);
 void fo_answer(struct fo_turn *t, enum fo_reason code, fo_reasons reasons);
 void fo_break_glass(struct fo_turn *t);

@@ -27,7 +27,11 @@ void then_undo(struct fo_turn *t)
 }
 void then_undo_asked(struct fo_turn *t)
 {
+    const bool failover = t->s->record.plan.kind == FO_FAILOVER;
+
     fo_plan_undo(t);
+    if (failover && t->s->pending.command == FO_C_ABORT)
+        fo_command_propose(t);
     t->s->pending_on = 2;
 }
 bool when_token_higher(struct fo_turn *t)

@@ -238,7 +238,7 @@ bool when_fails_asked(struct fo_turn *t)
 }
 void then_say_why(struct fo_turn *t)
 {
-    t->s->reasons = fo_gate_reasons(t);
+    fo_say_why(t);
 }
 void then_refuse(struct fo_turn *t)
 {

@@ -13,10 +13,14 @@ enum { VALUE_MOST = 1 << 20 };
 const char *etcd_path(enum etcd_call c)
 {
     static const char *const paths[ETCD_CALLS] = {
-        [ETCD_GRANT] = "/v3/lease/grant",       [ETCD_KEEPALIVE] = "/v3/lease/keepalive",
-        [ETCD_REVOKE] = "/v3/lease/revoke",     [ETCD_TXN] = "/v3/kv/txn",
-        [ETCD_RANGE] = "/v3/kv/range",          [ETCD_WATCH] = "/v3/watch",
-        [ETCD_LOGIN] = "/v3/auth/authenticate", [ETCD_STATUS] = "/v3/maintenance/status",
+        [ETCD_GRANT] = "/v3/lease/grant",
+        [ETCD_KEEPALIVE] = "/v3/lease/keepalive",
+        [ETCD_REVOKE] = "/v3/lease/revoke",
+        [ETCD_TXN] = "/v3/kv/txn",
+        [ETCD_RANGE] = "/v3/kv/range",
+        [ETCD_WATCH] = "/v3/watch",
+        [ETCD_LOGIN] = "/v3/auth/authenticate",
+        [ETCD_STATUS] = "/v3/maintenance/status",
         [ETCD_LEAD] = "/v3/maintenance/transfer-leadership",
     };
 
@@ -26,9 +30,9 @@ const char *etcd_path(enum etcd_call c)
 const char *etcd_name(enum etcd_call c)
 {
     static const char *const names[ETCD_CALLS] = {
-        [ETCD_GRANT] = "grant", [ETCD_KEEPALIVE] = "keepalive", [ETCD_REVOKE] = "revoke", [ETCD_TXN] = "txn",
-        [ETCD_RANGE] = "range", [ETCD_WATCH] = "watch",         [ETCD_LOGIN] = "login",
-        [ETCD_STATUS] = "status", [ETCD_LEAD] = "lead",
+        [ETCD_GRANT] = "grant", [ETCD_KEEPALIVE] = "keepalive", [ETCD_REVOKE] = "revoke",
+        [ETCD_TXN] = "txn",     [ETCD_RANGE] = "range",         [ETCD_WATCH] = "watch",
+        [ETCD_LOGIN] = "login", [ETCD_STATUS] = "status",       [ETCD_LEAD] = "lead",
     };
 
     return names[c];

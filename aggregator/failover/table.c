@@ -137,7 +137,7 @@
     X(431, LASTLOOK, UNDO, not_so, undo_look, "not_so", "At the last look something forbids the move.")               \
     ANY_SETTLED(X, UNDO)                                                                                              \
     X(440, UNDO, STUCK, undo_failed, stuck_undo, "undo_failed", "What was done cannot be taken back.")                \
-    X(441, UNDO, BLOCKED, undone_down, nothing, "undone_down", "All is taken back; the region is down.")              \
+    X(441, UNDO, BLOCKED, undone_down, say_why, "undone_down", "All is taken back; the region is down.")              \
     X(442, UNDO, STEADY, undone, back_to_rest, "undone", "All is taken back.")                                             \
     ANY_OTHERWISE(X, UNDO)                                                                                            \
     ANY_SETTLED(X, PROMOTE)                                                                                           \

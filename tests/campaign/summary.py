@@ -48,7 +48,7 @@ def deaths(runs, title):
     ordered = [r for r in runs if r["outcome"] == "success" and "ordered" in r]
     if ordered:
         out.append(f"  {len(ordered)} of them by an order of a person, after a minute; from it to the end  "
-                   f"{figures([r['phases'].get('ended', r['ordered']) - r['ordered'] for r in ordered])} s")
+                   f"{figures([span(r, 'asked', 'ended') for r in ordered])} s")
     good = [r for r in runs if r["outcome"] == "success" and "ordered" not in r]
     if not good:
         return out

@@ -192,6 +192,8 @@ void check_ask_store(struct world *w, struct node *n)
     if (w->config.automation != FO_AUTO && !(b->automation.until > wall && b->automation.region == FO_AUTO))
         broken(w, 13, "node %u moves by itself: automation is %s", n->index,
                fo_automation_name(w->config.automation));
+    if (b->automation.until > wall && b->automation.region != FO_AUTO)
+        broken(w, 13, "node %u moves by itself: people have taken that from it", n->index);
     if (!w->config.auto_ok)
         broken(w, 13, "node %u moves by itself: the layout forbids it", n->index);
     if (boot < n->promised_until)
@@ -200,7 +202,8 @@ void check_ask_store(struct world *w, struct node *n)
         broken(w, 23, "node %u moves to a region that is not known to be ready", n->index);
     if (!f->synchronous && (f->lag_at == 0 || f->lag_ms < 0) && !w->config.accept_unknown_lag)
         broken(w, 23, "node %u moves to a region whose lag is not known", n->index);
-    if (w->scenario == SCENARIO_CONFINED)
+    /* An embedded store is the guards' only way to a lease: cut off from it they stop the service, which is down then. */
+    if (w->scenario == SCENARIO_CONFINED && !(w->config.local && !(w->commits >> b->active & 1)))
         broken(w, 12, "node %u moves by itself for a fault confined to a voter, a link, or another region",
                n->index);
 }

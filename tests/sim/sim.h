@@ -101,13 +101,13 @@ struct region {
     uint8_t dead, cut, service_down, gray, probes_lie, muted, lag_silent, promote_fail; /* counts of faults */
     int32_t lag_rate, promote_slow;
     fo_reasons not_ready;
-    bool flapping;        /* at this moment its service is not well */
-    bool writable;        /* its database would take writes */
-    int64_t promoting;    /* when the promotion under way ends; 0 none */
-    uint8_t fenced_by;    /* bit per fence action that has fenced it */
-    int64_t applied;      /* as a replica: it has every write until then */
-    int64_t heard;        /* as a replica: when its primary was last heard */
-    uint64_t lineage;     /* of its writes: the highest is what replicas follow */
+    bool flapping;     /* at this moment its service is not well */
+    bool writable;     /* its database would take writes */
+    int64_t promoting; /* when the promotion under way ends; 0 none */
+    uint8_t fenced_by; /* bit per fence action that has fenced it */
+    int64_t applied;   /* as a replica: it has every write until then */
+    int64_t heard;     /* as a replica: when its primary was last heard */
+    uint64_t lineage;  /* of its writes: the highest is what replicas follow */
     struct fencing promoted_by;
     uint32_t promoted_epoch;
 };

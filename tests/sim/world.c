@@ -212,7 +212,8 @@ static void lay_out(struct world *w, struct rng *r)
                                     .tilt_ms = 30000};
     w->votes.has_users = odds(r, 75);
     w->votes.has_database = odds(r, 60);
-    for (uint8_t i = 0; i < w->n_regions; i++) /* the configuration check asks for a second class of evidence */
+    for (uint8_t i = 0; i < w->n_regions;
+         i++) /* the configuration check asks for a second class of evidence */
         w->votes.has_users |= !w->votes.has_database && !has_node(w, i);
     for (uint8_t i = 0; i < w->n_regions; i++)
         w->votes.n_probes[i] = (uint8_t)draw(r, 1, 2);

@@ -344,10 +344,9 @@ static void little_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests),      cmocka_unit_test(transactions), cmocka_unit_test(not_the_form),
-        cmocka_unit_test(refusals),      cmocka_unit_test(leases),       cmocka_unit_test(who_leads),
-        cmocka_unit_test(others),
-        cmocka_unit_test(little_memory),
+        cmocka_unit_test(requests), cmocka_unit_test(transactions),  cmocka_unit_test(not_the_form),
+        cmocka_unit_test(refusals), cmocka_unit_test(leases),        cmocka_unit_test(who_leads),
+        cmocka_unit_test(others),   cmocka_unit_test(little_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

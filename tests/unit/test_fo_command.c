@@ -175,6 +175,32 @@ static void abort_at_each_state(void **state)
     }
 }
 
+/* A failover that somebody calls off is not begun again by the machine, though the region is down: it proposes. */
+static void a_failover_called_off_stays_off(void **state)
+{
+    struct fo_order o = rig_command(FO_C_ABORT, FO_NONE);
+    struct rig *w = rig_steady();
+
+    (void)state;
+    w->guards_fence = false;
+    w->verdict[EAST] = FO_DOWN;
+    w->facts.writes_stopped_at = w->now;
+    assert_true(rig_until(w, FO_S_FENCE, 120000));
+    assert_true(w->record.plan.automatic);
+    assert_int_equal(rig_order(w, o), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_BLOCKED, 5000));
+    assert_int_equal(w->record.automation.region, FO_PROPOSE);
+    assert_true(w->record.automation.until > 0);
+    rig_run(w, 15000);
+    assert_int_equal(w->s.state, FO_S_BLOCKED);
+    assert_true(w->s.reasons & FO_BIT(FO_R_AUTOMATION));
+    assert_int_equal(w->record.epoch, 1);
+    w->guards_fence = true;
+    assert_int_equal(rig_order(w, rig_command(FO_C_APPROVE, WEST)), FO_R_NONE);
+    assert_true(rig_until(w, FO_S_HOLD, 300000));
+    free(w);
+}
+
 static void too_late_to_abort(void **state)
 {
     struct rig *w = rig_steady();
@@ -618,6 +644,7 @@ int main(void)
         cmocka_unit_test(failback),
         cmocka_unit_test(drill),
         cmocka_unit_test(abort_at_each_state),
+        cmocka_unit_test(a_failover_called_off_stays_off),
         cmocka_unit_test(too_late_to_abort),
         cmocka_unit_test(suppressions),
         cmocka_unit_test(suppressions_end_by_themselves),
