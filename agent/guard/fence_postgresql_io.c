@@ -194,10 +194,12 @@ static int find(const struct guard_settings *s, struct cluster *c, struct err *e
 static int ask(const struct cluster *c, const char *sql, const struct fence_order *o, char said[SAID],
                struct err *e)
 {
+    /* no word beside the answer: a session that has just gone is warned of, which is no failure */
+    static const char base[] = "dbname=postgres options='-c client_min_messages=error'";
     char psql[PATH_MAX], port[16];
     const char *const words[] = {
-        psql,     "--no-psqlrc", "--no-password", "--tuples-only", "--no-align", "--host",   c->p.socket_dir,
-        "--port", port,          "--username",    c->owner,        "--dbname",   "postgres", "--command",
+        psql,     "--no-psqlrc", "--no-password", "--tuples-only", "--no-align", "--host", c->p.socket_dir,
+        "--port", port,          "--username",    c->owner,        "--dbname",   base,     "--command",
         sql};
     int rc;
 
@@ -453,15 +455,16 @@ static int cut_all(struct cluster *c, const struct fence_order *o, struct err *e
         rc = refused(c, o, e);
     } while (rc == ERR_STATE && fence_left(o).ns > PAUSE_MS * 1000000);
     ticks = mono_to_ms(clock_mono()) * sysconf(_SC_CLK_TCK) / 1000 + 1;
-    while (rc == 0) {
+    while (rc ==
+           0) { /* whatever it is that fails: there is time to try again, and a stop is the last resort */
         unsigned connecting = end_connecting(c, ticks);
+        int ended = sessions(c, true, o, &n, e);
 
-        rc = sessions(c, true, o, &n, e);
-        if (rc == 0 && connecting)
+        if (ended == 0 && connecting)
             (void)err_set(e, ERR_STATE, "somebody is connecting by the rules before");
-        else if (rc == 0 && proven(c, o, e) == 0)
+        else if (ended == 0 && proven(c, o, e) == 0)
             return 0;
-        if (rc == 0 && fence_left(o).ns <= PAUSE_MS * 1000000)
+        if (fence_left(o).ns <= PAUSE_MS * 1000000)
             rc = e->code;
         pause_ms(PAUSE_MS);
     }

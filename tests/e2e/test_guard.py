@@ -495,6 +495,24 @@ def test_postgresql_is_cut(says, guarded, postgres):
     wait_for(lambda: postgres.connect().close() is None)
 
 
+def test_postgresql_that_says_more_than_was_asked(says, guarded, postgres):
+    """A warning beside an answer (of a session that is gone just then, say) is no failed cut: the server is not stopped."""
+    a, = says(serve(4))
+    postgres.sql(f"alter role {postgres.user} set client_min_messages = debug5")
+    with open(os.path.join(postgres.data, "postmaster.pid"), encoding="ascii") as f:
+        pid = f.readline()
+    agent = guarded([a], {"postgresql": postgres.data})
+    wait_for(serving(agent))
+    a.answer = deny(5)
+    wait_for(lambda: a.first(lambda q: not q["serving"] and q["fenced_epoch"] == 5))
+    assert "securebase-guard" in postgres.hba()
+    with open(os.path.join(postgres.data, "postmaster.pid"), encoding="ascii") as f:
+        assert f.readline() == pid
+    a.answer = serve(6)
+    wait_for(serving(agent))
+    wait_for(lambda: postgres.connect().close() is None)
+
+
 def test_postgresql_when_the_agent_dies(says, guarded, postgres):
     """The lease ends while a client writes: after what the contract allows, nothing is acknowledged any more."""
     a, = says(serve(4))
