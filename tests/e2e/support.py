@@ -2,7 +2,6 @@
 
 Used by the end-to-end tests and by the demo; needs nothing but Python's standard library.
 """
-import fcntl
 import http.client
 import json
 import os
@@ -12,7 +11,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -33,8 +31,7 @@ def below_ephemeral():
         return range(10_000, int(f.read().split()[0]))
 
 
-CLAIMS = os.path.join(tempfile.gettempdir(), f"securebase-test-ports-{os.getuid()}")
-claimed = []  # open files, each with a lock
+claimed = []  # sockets: see claim
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -52,15 +49,15 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def claim(port):
-    """Whether the port is this process's from now on, among all that ask here."""
-    os.makedirs(CLAIMS, exist_ok=True)
-    f = open(os.path.join(CLAIMS, str(port)), "w", encoding="ascii")
+    """Whether the port is this process's from now on, among all that ask here: who has the name has the port. An abstract
+    name leaves nothing behind."""
+    name = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        name.bind(f"\0securebase-test-port-{port}")
     except OSError:
-        f.close()
+        name.close()
         return False
-    claimed.append(f)
+    claimed.append(name)
     return True
 
 
