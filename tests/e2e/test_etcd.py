@@ -213,7 +213,7 @@ def test_the_leader_is_brought_near(etcd, started, tmp_path):
     west = Voter(tmp_path, started, "west", [near.url, far.url, led.url])
     west.place()
     wait_for(lambda: etcd.leader() is near, 20, why="the nearest leads")
-    assert "etcd's leader is the nearest member now" in west.output()
+    wait_for(lambda: "etcd's leader is the nearest member now" in west.output(), why="it is said")
     assert (holder.keep()["outcome"], holder.keep()["token"]) == ("ok", token)
     # where the nearest leads already, where it is away, and where nobody wants it, it stays
     Voter(tmp_path, started, "same", [near.url, far.url, led.url]).place()
