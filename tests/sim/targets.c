@@ -199,16 +199,6 @@ static enum action_class promote(struct world *w, struct call *c)
         return c->writable ? ACTION_OK : g->promoting ? ACTION_PROGRESS : ACTION_NOT_APPLIED;
     if (c->writable)
         return ACTION_ALREADY;
-    if (g->writable) {
-        if (w->epoch_row[c->to] > c->epoch || higher(w, c))
-            return ACTION_CONFLICT;
-        accept(w, c);
-        check_promotion(w, c->to, lag_of(w, c->to));
-        open_up(w, c->to, c->token);
-        leads_replicas(w, c->to, c->epoch);
-        c->writable = true;
-        return ACTION_ALREADY;
-    }
     if (g->promoting)
         return ACTION_PROGRESS;
     if (w->epoch_row[c->to] > c->epoch) /* the newer primary's row was replicated to here */
@@ -216,6 +206,13 @@ static enum action_class promote(struct world *w, struct call *c)
     if (higher(w, c))
         return ACTION_CONFLICT;
     accept(w, c);
+    if (g->writable) {
+        check_promotion(w, c->to, lag_of(w, c->to));
+        open_up(w, c->to, c->token);
+        leads_replicas(w, c->to, c->epoch);
+        c->writable = true;
+        return ACTION_ALREADY;
+    }
     g->promoting = w->now + between(w, 300, 6000) + g->promote_slow;
     g->promoted_by = c->token;
     g->promoted_epoch = c->epoch;

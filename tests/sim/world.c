@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "tests/unit/fo_production.h"
+
 bool chance(struct world *w, uint32_t percent)
 {
     return percent != 0 && rng_below(&w->rng, 100) < percent;
@@ -31,32 +33,17 @@ static void lay_out_times(struct fo_times *t, struct rng *r)
 {
     /* What safety rests on has its production value; what only takes long is shorter, so that a seed is a quarter of an
      * hour and not a day. */
-    *t = (struct fo_times){.boot = 30000,
-                           .suspect_clear = 10000,
-                           .confirm = 10000,
-                           .gray_page = 20000,
-                           .gray_clear = 20000,
-                           .gray_auto = 60000,
-                           .tilt = 30000,
-                           .lease = 15000,
-                           .keep = 3000,
-                           .margin = 4000,
-                           .lock_delay = 10000,
-                           .serving = 20000,
-                           .contract = 32000,
-                           .fence = 60000,
-                           .catchup = 30000,
-                           .target_up = 20000,
-                           .ready_age = 100000,
-                           .rpo = 20000,
-                           .warm = 20000,
-                           .validate = 15000,
-                           .validate_most = 90000,
-                           .hold = 30000,
-                           .failback_green = 40000,
-                           .retry = 500,
-                           .retry_most = 8000,
-                           .plan_most = 240000};
+    *t = fo_production;
+    t->boot = 30000;
+    t->gray_page = 20000;
+    t->gray_clear = 20000;
+    t->gray_auto = 60000;
+    t->catchup = 30000;
+    t->ready_age = 100000;
+    t->warm = 20000;
+    t->validate = 15000;
+    t->validate_most = 90000;
+    t->failback_green = 40000;
     t->suspect_clear = (int32_t)draw(r, 5, 15) * 1000;
     t->target_up = (int32_t)draw(r, 2, 4) * 10000;
     t->rpo = (int32_t)draw(r, 2, 6) * 10000;
@@ -212,8 +199,8 @@ static void lay_out(struct world *w, struct rng *r)
                                     .tilt_ms = 30000};
     w->votes.has_users = odds(r, 75);
     w->votes.has_database = odds(r, 60);
-    for (uint8_t i = 0; i < w->n_regions;
-         i++) /* the configuration check asks for a second class of evidence */
+    /* the configuration check asks for a second class of evidence */
+    for (uint8_t i = 0; i < w->n_regions; i++)
         w->votes.has_users |= !w->votes.has_database && !has_node(w, i);
     for (uint8_t i = 0; i < w->n_regions; i++)
         w->votes.n_probes[i] = (uint8_t)draw(r, 1, 2);
