@@ -126,15 +126,17 @@ void guard_file_lease(struct guard_file *f, const struct guard *g)
 {
     struct guard_lease_kept now = f->lease;
     uint8_t slot[GUARD_SLOT];
+    bool told;
 
     guard_lease_of(g, &now);
     if (now.deadline == f->lease.deadline && now.serving == f->lease.serving)
         return;
-    if (f->told >= 0 && (!*f->boot || tell(f, now.serving ? now.deadline : 0) != 0) &&
-        ftruncate(f->told, 0) != 0) /* no line, no lease */
-        return;                     /* what stands there ends by itself; it is tried again */
+    /* Where it cannot be written there is no line, which is no lease. If even that fails, what stands there ends by itself,
+     * and all is written again at the next look. */
+    told = f->told < 0 || (*f->boot && tell(f, now.serving ? now.deadline : 0) == 0) ||
+           ftruncate(f->told, 0) == 0;
     memcpy(now.boot, f->boot, sizeof now.boot);
     guard_lease_write(&now, slot);
-    if (put(f->fd, slot, sizeof slot, 2 * GUARD_SLOT) == 0)
+    if (put(f->fd, slot, sizeof slot, 2 * GUARD_SLOT) == 0 && told)
         f->lease = now;
 }
