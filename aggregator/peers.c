@@ -33,6 +33,7 @@ static const struct option_row rows[] = {
      .sentence = "A bearer token instead of a certificate."},
     {.key = "reading",
      .type = OPT_STRING,
+     .dflt = "",
      .reloadable = true,
      .sentence =
          "Where it is read and ordered (its [http] listener): while it leads, people who order a move "

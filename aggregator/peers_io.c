@@ -54,8 +54,7 @@ static void open_client(struct peer *p, const struct section *s)
     size_t n = strlen(url);
     struct err e = {0};
 
-    (void)snprintf(p->reading, sizeof p->reading, "%s",
-                   option_set(s, "reading") ? option_text(s, "reading") : "");
+    (void)snprintf(p->reading, sizeof p->reading, "%s", option_text(s, "reading"));
     (void)snprintf(p->url, sizeof p->url, "%.*s/v1/peer", (int)(n && url[n - 1] == '/' ? n - 1 : n), url);
     p->call = NULL;
     http_client_free(&p->client);
