@@ -455,8 +455,8 @@ static int cut_all(struct cluster *c, const struct fence_order *o, struct err *e
         rc = refused(c, o, e);
     } while (rc == ERR_STATE && fence_left(o).ns > PAUSE_MS * 1000000);
     ticks = mono_to_ms(clock_mono()) * sysconf(_SC_CLK_TCK) / 1000 + 1;
-    while (rc ==
-           0) { /* whatever it is that fails: there is time to try again, and a stop is the last resort */
+    /* Whatever it is that fails: there is time to try again, and a stop is the last resort. */
+    while (rc == 0) {
         unsigned connecting = end_connecting(c, ticks);
         int ended = sessions(c, true, o, &n, e);
 

@@ -28,6 +28,22 @@ static void failed(struct etcd_place *p, const char *why)
         kv_s("nearest", etcd_link_url(p->a->link, 0)), kv_s("why", why));
 }
 
+/* Of the member at p->at alone. */
+static void ask(struct etcd_place *p, enum etcd_call call, struct bytes body,
+                enum etcd_fault (*read)(void *arg, int status, struct bytes body, char why[ETCD_WHY]),
+                void (*done)(void *arg, const struct etcd_answer *r))
+{
+    struct etcd_link *l = p->a->link;
+
+    p->ask = etcd_ask(l, &(struct etcd_ask_params){.call = call,
+                                                   .body = body,
+                                                   .deadline = mono_add(clock_mono(), etcd_link_timeout(l)),
+                                                   .only = 1 + p->at,
+                                                   .read = read,
+                                                   .done = done,
+                                                   .arg = p});
+}
+
 /* ---- the leader is told ---- */
 
 static enum etcd_fault read_told(void *arg, int status, struct bytes body, char why[ETCD_WHY])
@@ -57,15 +73,7 @@ static void ask_lead(struct etcd_place *p)
 
     buf_init(&body, NULL, 128);
     if (etcd_lead_write(p->near, &body) == 0)
-        p->ask = etcd_ask(p->a->link, &(struct etcd_ask_params){
-                                          .call = ETCD_LEAD,
-                                          .body = buf_bytes(&body),
-                                          .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
-                                          .once = true,
-                                          .only = 1 + p->at,
-                                          .read = read_told,
-                                          .done = told,
-                                          .arg = p});
+        ask(p, ETCD_LEAD, buf_bytes(&body), read_told, told);
     buf_free(&body);
 }
 
@@ -113,16 +121,8 @@ static void ask_status(struct etcd_place *p)
 {
     static const char nothing[] = "{}";
 
-    p->ask =
-        etcd_ask(p->a->link,
-                 &(struct etcd_ask_params){.call = ETCD_STATUS,
-                                           .body = {(const uint8_t *)nothing, sizeof nothing - 1},
-                                           .deadline = mono_add(clock_mono(), etcd_link_timeout(p->a->link)),
-                                           .once = true,
-                                           .only = 1 + p->at,
-                                           .read = read_status,
-                                           .done = have_status,
-                                           .arg = p});
+    ask(p, ETCD_STATUS, (struct bytes){(const uint8_t *)nothing, sizeof nothing - 1}, read_status,
+        have_status);
 }
 
 /* ---- from outside ---- */

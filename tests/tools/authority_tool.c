@@ -222,7 +222,7 @@ static int ask(struct tool *t, struct question *q, char *at)
     return authority_store(t->a, service, token, seen, record, line, on_answer, q);
 }
 
-static void begun(const struct question *q, const char *what)
+static void say_outcome(const struct question *q, const char *what)
 {
     cJSON *o = cJSON_CreateObject();
 
@@ -244,13 +244,13 @@ static void take(struct tool *t, char *line)
     (void)snprintf(q->id, sizeof q->id, "%s", (const char *)word(&at).p);
     if (strcmp(at, "place") == 0) {
         authority_place(t->a);
-        begun(q, "begun");
+        say_outcome(q, "begun");
         free(q);
         return;
     }
     rc = ask(t, q, at);
     if (rc) {
-        begun(q, err_name(rc));
+        say_outcome(q, err_name(rc));
         cJSON_Delete(q->lines);
         free(q);
     }
